@@ -1,0 +1,1 @@
+"""Commands for those who write and teach the course: ``python -m utils.course --help``."""
