@@ -1,0 +1,1 @@
+"""Models, one family a module; import them by their full name."""
