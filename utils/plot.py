@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
-from scipy import stats
 
 from utils.arrays import as_array
+from utils.intervals import t_interval
 from utils.style import COLORS, WIDTH
 from utils.style import use_style as use_style
 
@@ -144,14 +144,10 @@ def interval(ax: Axes, x, runs, *, kind: str = "t", level: float = 0.95, **line)
             f"interval() got x of shape {x.shape} and runs of shape {runs.shape}; "
             "expected (T,) and (R, T), one row a run"
         )
-    if len(runs) < 2 or not np.isfinite(runs).all():
-        raise ValueError(f"interval() needs at least two runs of finite values, got {len(runs)}")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a probability between 0 and 1, such as 0.95; got {level}")
-    mean, std = runs.mean(0), runs.std(0, ddof=1)
+    band = t_interval(runs, level)  # refuses a single run and values that are not finite
+    mean, std = band.estimate, runs.std(0, ddof=1)
     if kind == "t":
-        half = stats.t.ppf((1 + level) / 2, len(runs) - 1) * std / np.sqrt(len(runs))
-        low, high, name = mean - half, mean + half, f"{100 * level:g} % t interval"
+        (low, high), name = band[1:], f"{100 * level:g} % t interval"
     elif kind == "std":
         low, high, name = mean - std, mean + std, "± one standard deviation"
     elif kind == "range":
