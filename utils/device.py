@@ -6,6 +6,7 @@ that the hardware has instructions for it; what torch only emulates is refused u
 """
 
 import argparse
+import contextlib
 import random
 import sys
 import warnings
@@ -25,6 +26,7 @@ from utils.hardware import (
 from utils.page_times import course_estimate, describe_estimate, find_pages
 
 __all__ = [
+    "autocast",
     "course_estimate",
     "machine",
     "matmul_gflops",
@@ -148,6 +150,13 @@ def pick_precision(
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def autocast(device: str | torch.device, precision: torch.dtype):
+    """Return the context in which to compute the loss: autocast for the half precisions."""
+    if precision == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(device).type, precision)
 
 
 def seed_everything(seed: int) -> int:
