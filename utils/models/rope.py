@@ -52,7 +52,9 @@ def inverse_frequencies(
         raise ValueError(f"RoPE scaling {kind!r} needs the key 'factor', got {sorted(scaling)}")
     if kind == "dynamic":
         theta = _dynamic_theta(theta, head_dim, scaling["factor"], context_length, length)
-    exponent_F = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
+    # The CPU by name: under torch.device("meta") these few numbers must still be numbers.
+    pair_F = torch.arange(0, head_dim, 2, dtype=torch.float32, device="cpu")
+    exponent_F = pair_F / head_dim
     frequency_F = 1.0 / theta**exponent_F
     if kind == "linear":
         return frequency_F / scaling["factor"], 1.0
@@ -103,7 +105,9 @@ def _yarn(
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, head_dim - 1)
     high = high + 0.001 if low == high else high
-    slow_F = ((torch.arange(pairs, dtype=torch.float32) - low) / (high - low)).clamp(0.0, 1.0)
+    slow_F = ((torch.arange(pairs, dtype=torch.float32, device="cpu") - low) / (high - low)).clamp(
+        0.0, 1.0
+    )
     frequency_F = slow_F / (factor * period_F) + (1 - slow_F) / period_F
     return frequency_F, _yarn_attention_factor(scaling)
 
