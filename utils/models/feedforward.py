@@ -55,8 +55,8 @@ class MixtureOfExperts(nn.Module):
     """A router sends each token to its k best experts, each a SwiGLU (Mixtral).
 
     Jiang et al. 2024, "Mixtral of Experts", section 2.1: the weights are a softmax over the
-    chosen k, which equals the softmax over all, chosen and scaled to sum to one. The router
-    computes in float32. No token is dropped, whatever the load.
+    chosen k, which equals the softmax over all, chosen and scaled to sum to one. The router's
+    softmax is at least float32. No token is dropped, whatever the load.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -71,7 +71,9 @@ class MixtureOfExperts(nn.Module):
         """Output (B, T, M) and the router's logits (N, E), for `load_balancing_loss`."""
         x_NM = x_BTM.flatten(0, 1)
         logits_NE = self.router(x_NM)
-        weight_Nk, expert_Nk = logits_NE.float().softmax(-1).topk(self.experts_per_token, dim=-1)
+        exact = torch.promote_types(logits_NE.dtype, torch.float32)
+        probability_NE = logits_NE.softmax(-1, dtype=exact)
+        weight_Nk, expert_Nk = probability_NE.topk(self.experts_per_token, dim=-1)
         weight_Nk = (weight_Nk / weight_Nk.sum(-1, keepdim=True)).to(x_NM.dtype)
         # Tokens sorted by expert: each expert then works on one contiguous piece.
         order = expert_Nk.flatten().argsort(stable=True)
