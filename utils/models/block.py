@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from utils.models.attention import CrossAttention, Mask, SelfAttention
 from utils.models.cache import KVCache
 from utils.models.config import TransformerConfig
+from utils.models.embedding import make_norm
 from utils.models.feedforward import FeedForward, MixtureOfExperts, SwiGLU
 
 
@@ -27,13 +28,6 @@ class Step:
     cross: list[tuple[Tensor, Tensor]] | None = None  # keys and values of the source, by layer
     cross_mask: Mask = field(default_factory=Mask)
     router_logits: list[Tensor] = field(default_factory=list)
-
-
-def make_norm(config: TransformerConfig) -> nn.Module:
-    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over the last axis, M."""
-    if config.norm == "rmsnorm":
-        return nn.RMSNorm(config.d_model, eps=config.norm_eps)
-    return nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=True)
 
 
 class Block(nn.Module):

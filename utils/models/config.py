@@ -85,7 +85,7 @@ class TransformerConfig:
     norm_eps: float = 1e-5
     embedding_norm: bool = False
     activation: str = "gelu_tanh"
-    bias: bool = True  # in every linear layer but the head
+    bias: bool = True  # in every linear layer but the head, and in LayerNorm
     qkv_bias: bool | None = None  # None: as bias
     qk_norm: bool = False  # RMSNorm over each query's and key's head_dim (Qwen 3)
     causal: bool = True

@@ -98,4 +98,4 @@ def _cross_parameters(config: TransformerConfig) -> int:
 
 
 def _norm(config: TransformerConfig) -> int:
-    return config.d_model * (2 if config.norm == "layernorm" else 1)
+    return config.d_model * (2 if config.norm == "layernorm" and config.bias else 1)

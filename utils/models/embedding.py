@@ -60,6 +60,13 @@ def sinusoids(positions: Tensor, d_model: int, dtype: torch.dtype) -> Tensor:
     return table[..., :d_model].to(dtype)
 
 
+def make_norm(config: TransformerConfig) -> nn.Module:
+    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over the last axis, M."""
+    if config.norm == "rmsnorm":
+        return nn.RMSNorm(config.d_model, eps=config.norm_eps)
+    return nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
+
+
 class Embedding(nn.Module):
     """Token vectors plus positions plus token types, (B, T) to (B, T, M).
 
@@ -76,8 +83,7 @@ class Embedding(nn.Module):
         self.types = nn.Embedding(config.token_types, M) if config.token_types else None
         self.norm = None
         if config.embedding_norm:
-            rms = config.norm == "rmsnorm"
-            self.norm = (nn.RMSNorm if rms else nn.LayerNorm)(M, eps=config.norm_eps)
+            self.norm = make_norm(config)
 
     def forward(self, tokens: Tensor, positions: Tensor, token_types: Tensor | None) -> Tensor:
         """tokens (B, T), positions (T,) or (B, T), token_types (B, T) or None for all 0.

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from utils.models.attention import Mask, make_mask
-from utils.models.block import Block, Step, make_norm
+from utils.models.block import Block, Step
 from utils.models.cache import KVCache
 from utils.models.config import TransformerConfig
-from utils.models.embedding import Embedding, check_shape, count_positions
+from utils.models.embedding import Embedding, check_shape, count_positions, make_norm
 from utils.models.feedforward import activate, load_balancing_loss
 from utils.models.rope import Rotary
 
