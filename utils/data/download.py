@@ -127,10 +127,12 @@ def _from_one_address(url: str, remote: Remote, part: Path, progress: bool) -> N
         before = _size(part)
         if before < remote.size:
             cut = _transfer(url, remote, part, before, progress)
-            dropped = before > 0 and _size(part) == 0
-            if cut and _size(part) <= before and not dropped:
+            if cut and _size(part) > before:
+                continue
+            if cut and (restarted or _size(part) == before):
                 raise _Failed(cut)
-            if cut:
+            if cut:  # our piece was longer than the server's file, and was dropped
+                restarted = True
                 continue
         if _is_right(part, remote):
             return
@@ -151,8 +153,8 @@ def _transfer(url: str, remote: Remote, part: Path, before: int, progress: bool)
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         if before and getattr(error, "code", None) == 416:
-            part.unlink()  # longer than the server's file: a piece of something else
-            return "the piece that was here is none of this file"
+            part.unlink()  # longer than the server's file: one of the two is wrong
+            return f"the file there is shorter than the {remote.size} bytes expected"
         raise _Failed(_reason(error)) from error
     with response:
         goes_on = response.status == 206 and _range_start(response) == before

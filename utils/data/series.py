@@ -56,7 +56,7 @@ def series(name: str) -> Series:
     elif name == "co2":
         values = table.iloc[:, 0].to_numpy(float)
         start = table.index[0]
-        first = start.year + (start.dayofyear - 1) / 365.25
+        first = start.year + (start.day_of_year - 1) / 365.25
     elif name == "gdp":
         values, first = table["realgdp"].to_numpy(float), float(table["year"].iloc[0])
     else:

@@ -52,7 +52,9 @@ def churn(n: int, seed: int = 0) -> Table:
     return Table(features, left, tuple(CHURN_WEIGHTS), ("stays", "leaves"), truth)
 
 
-def linear(n: int, weights=(2.0, -1.0), bias: float = 0.5, noise: float = 0.3, seed: int = 0):
+def linear(
+    n: int, weights=(2.0, -1.0), bias: float = 0.5, noise: float = 0.3, seed: int = 0
+) -> Table:
     """Regression: target = features @ weights + bias + noise * standard normal.
 
     Features (n, d) are standard normal, d the number of weights; ``truth`` is the target's mean.
@@ -77,7 +79,7 @@ def two_moons(n: int, noise: float = 0.1, seed: int = 0) -> Table:
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
     points = np.where(labels[:, None] == 0, upper, lower)
-    return _plane(points + noise * generator.standard_normal((n, 2)), labels)
+    return _plane(points + noise * generator.standard_normal((n, 2)), labels, 2)
 
 
 def spirals(n: int, arms: int = 2, turns: float = 1.5, noise: float = 0.02, seed: int = 0) -> Table:
@@ -88,7 +90,7 @@ def spirals(n: int, arms: int = 2, turns: float = 1.5, noise: float = 0.02, seed
     radius = np.sqrt(generator.random(n))  # evenly dense over the disk
     angle = 2 * np.pi * (turns * radius + labels / arms)
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return _plane(points + noise * generator.standard_normal((n, 2)), labels)
+    return _plane(points + noise * generator.standard_normal((n, 2)), labels, arms)
 
 
 def xor(n: int, noise: float = 0.0, seed: int = 0) -> Table:
@@ -106,7 +108,9 @@ def xor(n: int, noise: float = 0.0, seed: int = 0) -> Table:
     return Table(points, (differ ^ flipped).astype(np.int64), _PLANE, ("same", "differ"), truth)
 
 
-def gaussian_mixture(n: int, means=((-1.0, 0.0), (1.0, 0.0)), std: float = 1.0, seed: int = 0):
+def gaussian_mixture(
+    n: int, means=((-1.0, 0.0), (1.0, 0.0)), std: float = 1.0, seed: int = 0
+) -> Table:
     """One round normal cloud a class, all as likely; ``truth`` (n, C) by Bayes' rule.
 
     Parameters
@@ -134,6 +138,6 @@ def _labels(n: int, classes: int, noise: float, seed: int):
     return generator.integers(0, classes, n), generator
 
 
-def _plane(points: np.ndarray, labels: np.ndarray) -> Table:
-    classes = tuple(f"arm {c}" for c in range(labels.max() + 1))
+def _plane(points: np.ndarray, labels: np.ndarray, arms: int) -> Table:
+    classes = tuple(f"arm {c}" for c in range(arms))
     return Table(points, labels, _PLANE, classes)
