@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from skimage.color import rgb2lab
 
 from utils import plot
+from utils.history import History
 from utils.plot import COLORS, confusion, images, interval, label_lines, show_history, spread
 
 
@@ -277,6 +278,14 @@ def test_show_history_of_rows_and_of_columns():
     np.testing.assert_array_equal(show_history(columns).lines[0].get_ydata(), [2, 1])
     assert len(show_history(columns).lines) == 1
     assert show_history(columns, "accuracy", ylabel="accuracy").get_ylabel() == "accuracy"
+
+
+def test_show_history_of_a_trainer():
+    history = History(loss=[3.0, 2.0, 1.0], evaluations=[{"step": 2, "epoch": 1, "loss": 2.5}])
+    ax = show_history(history)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[1, 3], [2, 2], [3, 1]])
+    np.testing.assert_array_equal(ax.lines[1].get_xydata(), [[2, 2.5]])
+    assert [text.get_text() for text in ax.texts] == ["loss", "evaluation loss"]
 
 
 @pytest.mark.parametrize("history", [[], {}, {"step": [], "loss": []}, {"loss": [1.0]}])

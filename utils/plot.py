@@ -3,8 +3,7 @@
 Legend: ``R`` runs (one a seed), ``T`` points along x, ``n`` images, ``H`` height, ``W`` width,
 ``C`` channels or classes.
 
-Lines are named at their ends (`label_lines`) rather than in a legend. The style itself, and the
-reasons for it, are in `utils.style`.
+Lines are named at their ends (`label_lines`) rather than in a legend. For the style: `utils.style`.
 """
 
 from __future__ import annotations
@@ -250,7 +249,7 @@ def confusion(counts, names: Sequence[str], *, ax: Axes | None = None) -> Axes:
 
 
 def show_history(
-    history: Mapping[str, Sequence] | Sequence[Mapping],
+    history,
     *names: str,
     x: str = "step",
     ax: Axes | None = None,
@@ -260,8 +259,8 @@ def show_history(
 
     Parameters
     ----------
-    history : columns ``{"step": [...], "loss": [...]}`` or rows ``[{"step": 0, "loss": 2.3}, ...]``
-        (a row may lack a name, as the validation loss does between evaluations).
+    history : a trainer's `History`; or columns ``{"step": [...], "loss": [...]}``; or rows
+        ``[{"step": 0, "loss": 2.3}, ...]``, which may lack a name, as evaluations are rare.
     names : what to draw; by default every name but ``x`` that contains ``ylabel``.
     x : the name of the horizontal axis.
 
@@ -270,6 +269,8 @@ def show_history(
     ValueError
         For an empty history, or a name that it does not hold.
     """
+    if hasattr(history, "evaluations"):  # utils.history.History, without importing torch for it
+        history = _rows(history)
     if not isinstance(history, Mapping):
         found = dict.fromkeys(name for row in history for name in row)
         history = {name: [row.get(name, np.nan) for row in history] for name in found}
@@ -288,3 +289,12 @@ def show_history(
     ax.set(xlabel=x, ylabel=ylabel)
     label_lines(ax)
     return ax
+
+
+def _rows(history) -> list[dict]:
+    """A row a step, and one an evaluation, with names such as ``evaluation_loss``."""
+    rows = [{"step": step, "loss": loss} for step, loss in enumerate(history.loss, start=1)]
+    for found in history.evaluations:
+        names = [name for name in found if name not in ("step", "epoch")]
+        rows.append({"step": found["step"]} | {f"evaluation_{n}": found[n] for n in names})
+    return rows

@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from utils.data.registry import FILES, Remote
 
