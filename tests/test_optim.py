@@ -224,7 +224,7 @@ def test_muon_with_adamw_equals_the_two_of_torch(fused):
     def loss_of(model):
         return F.cross_entropy(model(tokens), targets)
 
-    train(model, loss_of, optim.MuonAdamW(model, lr=1e-2, fused=fused), 50)
+    train(model, loss_of, optim.MuonAdamW(model, lr=1e-2, fused=fused, ns_dtype=torch.bfloat16), 50)
     hidden, others = optim.muon_split(reference)
     muon = torch.optim.Muon(hidden, 1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     decayed = [{"params": [p for p in others if p.ndim >= 2], "weight_decay": 0.1}]

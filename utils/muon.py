@@ -141,7 +141,7 @@ class MuonAdamW(Optimizer):
 
     Three groups: Muon's; matrices and more for AdamW; vectors for AdamW, without decay. The
     split is `muon_split`. Muon's step is scaled to AdamW's (``match_rms_adamw``), so that one
-    ``lr`` serves both.
+    ``lr`` serves both. ``ns_dtype`` None is float32 on a CPU and bfloat16 elsewhere.
     Raises ValueError if the model has no matrix for Muon.
     """
 
@@ -155,11 +155,13 @@ class MuonAdamW(Optimizer):
         *,
         head: str = "head",
         fused: bool = False,
-        ns_dtype: torch.dtype = torch.bfloat16,
+        ns_dtype: torch.dtype | None = None,
     ):
         hidden, others = muon_split(model, head)
         if not hidden:
             raise ValueError("the model has no matrix of a hidden layer: use AdamW")
+        if ns_dtype is None:
+            ns_dtype = torch.float32 if hidden[0].device.type == "cpu" else torch.bfloat16
         muon = {"momentum": momentum, "nesterov": True, "ns_coefficients": COEFFICIENTS}
         muon |= {"eps": 1e-7, "ns_steps": 5, "adjust_lr_fn": "match_rms_adamw"}
         groups = [{"params": hidden, "algorithm": "muon", "ns_dtype": ns_dtype, **muon}]
