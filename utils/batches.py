@@ -127,7 +127,7 @@ class Stream:
     def __init__(self):
         self.epoch, self.batch = 0, 0
         self._begin: dict = {}
-        self._loader = self._iterator = self._rng = None
+        self._loader = self._iterator = self.pending_rng = None
 
     def open(self, loader) -> None:
         """Take up the loader at the place where the walk stands.
@@ -147,17 +147,19 @@ class Stream:
         if self._begin.get("loader") is not None:
             loader.load_state_dict(self._begin["loader"])
             self._iterator = self._iter() if self.batch else None
-        elif self._begin:
-            self._restore_generators(loader)
+        else:
+            if "generators" in self._begin:
+                self._restore_generators(loader)
             if self.batch:
                 self._walk_to_place()
-        if self._rng is not None:
-            set_rng_state(self._rng)
-            self._rng = None
+        if self.pending_rng is not None:
+            set_rng_state(self.pending_rng)
+            self.pending_rng = None
 
     def _walk_to_place(self) -> None:
         now = host_rng_state()
-        set_rng_state(self._begin["rng"])
+        if "rng" in self._begin:
+            set_rng_state(self._begin["rng"])
         self._iterator = self._iter()
         for taken in range(self.batch):
             if next(self._iterator, self) is self:
@@ -178,7 +180,7 @@ class Stream:
         ValueError: the loader has no batches (or is a generator that is used up).
         """
         if self._iterator is None:
-            self._begin = {"rng": host_rng_state(), "generators": self._generator_states()}
+            self._begin = self._random_states()
             self._iterator = self._iter()
         batches = []
         for batch in self._iterator:
@@ -210,8 +212,12 @@ class Stream:
         found = [getattr(owner, "generator", None) for owner in owners]
         return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
-    def _generator_states(self) -> list[torch.Tensor]:
-        return [generator.get_state() for generator in self._generators(self._loader)]
+    def _random_states(self) -> dict:
+        """Return the states that the loader's order depends on; a list has none, at no cost."""
+        if isinstance(self._loader, list | tuple):
+            return {}
+        own = [generator.get_state() for generator in self._generators(self._loader)]
+        return {"rng": host_rng_state(), "generators": own}
 
     def _restore_generators(self, loader) -> None:
         generators, states = self._generators(loader), self._begin.get("generators", [])
@@ -229,11 +235,11 @@ class Stream:
         if hasattr(self._loader, "load_state_dict"):
             begin["loader"] = self._loader.state_dict()
         elif not begin and self._loader is not None:  # between epochs: the generators as they are
-            begin = {"rng": host_rng_state(), "generators": self._generator_states()}
+            begin = self._random_states()
         return {"epoch": self.epoch, "batch": self.batch, "begin": begin}
 
     def load_state_dict(self, state: dict, rng: dict) -> None:
         """Set the place; ``open`` walks there and then sets the random states ``rng``."""
-        self._rng = rng
+        self.pending_rng = rng
         self.epoch, self.batch, self._begin = state["epoch"], state["batch"], state["begin"]
         self._loader = self._iterator = None

@@ -77,9 +77,12 @@ def write(state: dict, path: str | os.PathLike) -> Path:
     except (OSError, TypeError) as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+            _spare(path).unlink(missing_ok=True)
         if isinstance(error, TypeError):
             raise
         stays = "The checkpoint that was there is unchanged." if path.exists() else ""
+        if not stays and previous_of(path).exists():
+            stays = f"The one before it is {previous_of(path).name!r}."
         message = f"checkpoint {path.name!r} could not be written: {error.strerror}. {stays}"
         raise OSError(error.errno, message.strip()) from error
     return path
@@ -113,13 +116,18 @@ def _keep_previous(path: Path) -> None:
     """Give the old file its second name before the new one takes the first."""
     if not path.exists():
         return
-    previous, spare = previous_of(path), path.with_name(path.name + ".previous.tmp")
+    spare = _spare(path)
+    spare.unlink(missing_ok=True)
     try:
-        spare.unlink(missing_ok=True)
         os.link(path, spare)  # so that there is a file at ``path`` at every moment
-        os.replace(spare, previous)
     except OSError:  # a file system without hard links
-        os.replace(path, previous)
+        os.replace(path, previous_of(path))
+    else:
+        os.replace(spare, previous_of(path))
+
+
+def _spare(path: Path) -> Path:
+    return path.with_name(path.name + ".previous.tmp")
 
 
 def previous_of(path: str | os.PathLike) -> Path:
@@ -193,7 +201,9 @@ def host_rng_state() -> dict:
     """Return the states of Python's, NumPy's and torch's CPU generator, as plain values."""
     name, keys, *rest = np.random.get_state()
     numpy_state = (name, torch.from_numpy(keys.astype(np.int64)), *rest)
-    return {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state()}
+    version, words, gauss = random.getstate()
+    python_state = (version, torch.from_numpy(np.array(words, dtype=np.int64)), gauss)
+    return {"python": python_state, "numpy": numpy_state, "torch": torch.get_rng_state()}
 
 
 def rng_state() -> dict:
@@ -208,7 +218,8 @@ def rng_state() -> dict:
 
 def set_rng_state(state: dict) -> None:
     """Set every generator that the state holds and that this machine has."""
-    random.setstate(state["python"])
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
     torch.set_rng_state(state["torch"])

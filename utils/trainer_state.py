@@ -28,7 +28,7 @@ def trainer_state(trainer) -> dict:
         "parts": trainer.parts,
         "step": trainer.step,
         "stream": trainer.stream.state_dict(),
-        "rng": rng_state(),
+        "rng": trainer.stream.pending_rng or rng_state(),
         "history": trainer.history.state_dict(),
     }
 
