@@ -159,8 +159,10 @@ def _read_rope(family: str, raw: dict) -> tuple[float, dict | None]:
 
 def _read_window(family: str, raw: dict) -> tuple[int | None, int]:
     """The sliding window and the number of first layers without it."""
-    if family not in ("qwen2", "qwen3"):
+    if family in ("mistral", "mixtral"):
         return raw.get("sliding_window"), 0
+    if family == "llama":  # their Llama has none, whatever its file says
+        return None, 0
     window = raw.get("sliding_window") if raw.get("use_sliding_window") else None
     if window is None:
         return None, 0
