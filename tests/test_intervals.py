@@ -64,6 +64,15 @@ def test_bca_differs_from_percentile_where_the_statistic_is_skewed():
     assert corrected.high > plain.high + 0.05  # the spread grows with the value
 
 
+def test_bca_corrects_the_bias_as_scipy_does():
+    x = np.random.default_rng(1).exponential(size=25)
+    found = intervals.bootstrap(np.var, x, resamples=6000)
+    expected = stats.bootstrap(
+        (x,), np.var, vectorized=False, method="BCa", n_resamples=6000, rng=1
+    ).confidence_interval
+    np.testing.assert_allclose(found[1:], expected, rtol=0.05)  # the bias alone moves it by more
+
+
 def test_bootstrap_of_a_constant_and_of_a_metric():
     assert intervals.bootstrap(np.mean, np.ones(5)) == (1, 1, 1)
     generator = np.random.default_rng(2)

@@ -121,6 +121,7 @@ def test_a_later_call_goes_on_from_the_piece(server, tmp_path):
 def test_cut_and_a_server_without_ranges(server, tmp_path):
     server.cuts, server.ranges = [100_000], False
     assert get(remote(server.url()), tmp_path).read_bytes() == CONTENT
+    assert len(server.requests) == 2  # the second answer replaced the piece
 
 
 def test_the_next_mirror_goes_on_from_what_the_first_brought(server, tmp_path):
