@@ -99,5 +99,6 @@ def progress_bar(show: bool | None, total: int | None, initial: int) -> tqdm:
     ``show=None`` shows it on a terminal only. A notebook never shows it: its outputs are stored.
     """
     show = sys.stderr.isatty() if show is None else show
-    quiet = not show or "ipykernel" in sys.modules
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    quiet = not show or hasattr(shell, "kernel")
     return tqdm(total=total, initial=initial, disable=quiet, leave=False, unit="step")
