@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from utils.models.cache import KVCache
+from utils.models.decode import Decoder, is_plain
 from utils.models.transformer import Transformer
 from utils.sampling import Sampling, choose
 
@@ -194,14 +195,19 @@ class _Reader:
             with evaluation(model):
                 self.given = {"memory": model.encode(source, source_mask)}
             self.given["source_mask"] = source_mask
-        self.cache = None
+        self.cache = self.decoder = None
         if use_cache:
             slots = tokens_BT.shape[1] + max(new, 1)
             dtype = next(model.parameters()).dtype
             with torch.inference_mode():
                 self.cache = KVCache(model.config, len(tokens_BT), slots, tokens_BT.device, dtype)
 
+            self.decoder = Decoder(model) if is_plain(model) else None
+
     def next_logits(self) -> Tensor:
+        started = self.cache is not None and self.cache.length > 0
+        if self.decoder is not None and started and self.decoder.fits(self.cache):
+            return self.decoder(self.tokens_BT, self.cache)
         logits_B1V = self.model(
             self.tokens_BT,
             attention_mask=self.mask_BT,

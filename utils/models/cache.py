@@ -41,6 +41,7 @@ class KVCache:
         shape = (config.num_layers, 2, batch_size, config.kv_heads, max_length, config.head_size)
         # Zeros, not empty: a masked slot has weight 0, and 0 times an arbitrary NaN is NaN.
         self.store_L2BKSD = torch.zeros(shape, device=device, dtype=dtype)
+        self.layers = self.store_L2BKSD.unbind(0)  # views, made once
         self.length = 0
         self.real_BS: Tensor | None = None  # None: every used slot is real
         self.position_BS: Tensor | None = None
@@ -62,16 +63,18 @@ class KVCache:
         The length moves on with `advance`, once for all layers. Raises ValueError for keys
         that need a gradient.
         """
-        end = self.length + k_BKTD.shape[2]
+        new = k_BKTD.shape[2]
+        end = self.length + new
         if k_BKTD.requires_grad:
             raise ValueError(
                 "a cache is overwritten in place and carries no gradient: call the model under "
                 "torch.no_grad() or torch.inference_mode()"
             )
-        keys_BKSD, values_BKSD = self.store_L2BKSD[layer, 0], self.store_L2BKSD[layer, 1]
-        keys_BKSD[:, :, self.length : end] = k_BKTD
-        values_BKSD[:, :, self.length : end] = v_BKTD
-        return keys_BKSD[:, :, :end], values_BKSD[:, :, :end]
+        keys_BKSD, values_BKSD = self.layers[layer].unbind(0)
+        with torch.no_grad():
+            keys_BKSD.narrow(2, self.length, new).copy_(k_BKTD)
+            values_BKSD.narrow(2, self.length, new).copy_(v_BKTD)
+        return keys_BKSD.narrow(2, 0, end), values_BKSD.narrow(2, 0, end)
 
     def check_room(self, batch_size: int, new: int) -> None:
         """Raise ValueError if `new` tokens in `batch_size` rows do not fit."""
