@@ -1,0 +1,61 @@
+# The course in commands: `make help`.
+PYTHON ?= python3
+PORT ?= 8000
+# Linux without a GPU: `make lab CPU=1` takes torch from PyTorch's own CPU index.
+INDEX := $(if $(CPU),--extra-index-url https://download.pytorch.org/whl/cpu)
+BIN := .venv/bin
+HTML := _build/html
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve lab test lint unit nbval browser notebooks check clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/book-ready: .venv/pyvenv.cfg requirements-book.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-book.txt
+	@touch $@
+
+.venv/all-ready: .venv/pyvenv.cfg requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INDEX) -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@ .venv/book-ready
+
+book: .venv/book-ready  ## build the book from stored outputs, warnings are errors
+	$(BIN)/jupyter-book build . --all --warningiserror --keep-going --quiet
+	@echo "The book is at file://$(CURDIR)/$(HTML)/index.html (or: make serve)"
+
+serve: book  ## build the book and serve it on http://localhost:8000
+	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+lab: .venv/all-ready  ## open JupyterLab on the course
+	$(BIN)/jupyter lab
+
+notebooks: .venv/all-ready  ## run all notebooks and store their outputs (one: make notebooks PAGE=chapters/…)
+	$(BIN)/python -m utils.course run $(PAGE)
+
+check: .venv/all-ready  ## check the notebooks: fresh, numbers true, anatomy, alt text, sizes
+	$(BIN)/python -m utils.course check $(PAGE)
+
+test: lint check unit nbval book browser  ## everything that CI runs
+
+lint: .venv/all-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: .venv/all-ready
+	$(BIN)/python -m pytest -q -m "not browser"
+
+nbval: .venv/all-ready
+	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:cacheprovider chapters
+
+browser: .venv/all-ready book
+	$(BIN)/python -m pytest -q -m browser
+
+
+clean:  ## remove what was built (not the environment)
+	rm -rf _build build *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,125 @@
+"""The pages as a reader's browser shows them, opened from a folder without a server."""
+
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = pytest.mark.browser
+
+CONTENT = "chapters/math/probability-losses.html"
+# Pages that Sphinx makes by itself and that hold no text of ours.
+GENERATED = {"genindex.html", "search.html", "prf-prf.html"}
+VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture
+def view(browser):
+    contexts = []
+
+    def open_view(width=1280, scheme="light"):
+        size = {"width": width, "height": 900}
+        contexts.append(browser.new_context(viewport=size, color_scheme=scheme))
+        return contexts[-1].new_page()
+
+    yield open_view
+    for context in contexts:
+        context.close()
+
+
+def our_pages(book: Path) -> list[str]:
+    found = sorted(path.relative_to(book).as_posix() for path in book.rglob("*.html"))
+    ours = [name for name in found if not name.startswith("_") and name not in GENERATED]
+    assert CONTENT in ours and "index.html" in ours
+    return ours
+
+
+def test_no_page_asks_another_host_or_raises_an_error(book, view):
+    page = view()
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for name in our_pages(book):
+        page.goto(f"{book.as_uri()}/{name}")
+        page.wait_for_load_state("networkidle")
+    assert asked
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert errors == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_no_page_violates_an_accessibility_rule(book, view, width, scheme):
+    page = view(width, scheme)
+    found = []
+    for name in our_pages(book):
+        page.goto(f"{book.as_uri()}/{name}")
+        result = Axe().run(page, options={"runOnly": RULES})
+        for rule in result.response["violations"]:
+            targets = [node["target"] for node in rule["nodes"]][:3]
+            found.append(f"{name}: {rule['id']}: {targets}")
+    assert found == []
+
+
+def test_formulas_are_rendered_when_the_book_is_built(book, view):
+    page = view()
+    page.goto(f"{book.as_uri()}/{CONTENT}")
+    assert page.locator(".katex").count() > 20
+    assert page.locator(".katex math").count() == page.locator(".katex").count()
+    assert "$" not in page.locator("article p").all_inner_texts()[0]
+    assert page.evaluate("document.fonts.check('1em KaTeX_Main')")
+
+
+def test_a_quiz_answers_by_keyboard(book, view):
+    page = view()
+    page.goto(f"{book.as_uri()}/{CONTENT}")
+    answers = page.locator(".quiz").first.locator("summary")
+    explanation = page.locator(".quiz").first.locator("details p")
+    assert answers.count() >= 2
+    assert not explanation.first.is_visible()
+    answers.first.focus()
+    page.keyboard.press("Enter")
+    assert explanation.first.is_visible()
+    assert re.match(r"Right\.|Not so\.", explanation.first.inner_text())
+
+
+def test_solutions_are_folded_away(book, view):
+    page = view()
+    page.goto(f"{book.as_uri()}/{CONTENT}")
+    solution = page.locator(".solution").first
+    assert solution.locator(".section, .solution-content, p:not(.admonition-title)").count()
+    assert not solution.locator("p:not(.admonition-title)").first.is_visible()
+
+
+def test_marks_of_numbers_are_invisible(book, view):
+    page = view()
+    page.goto(f"{book.as_uri()}/{CONTENT}")
+    text = page.locator("article").inner_text()
+    assert "0.0054" in text
+    assert "=neutral" not in text
+    assert "=neutral" not in (book / "searchindex.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_do_not_scroll_sideways_on_a_phone(book, view, scheme):
+    page = view(390, scheme)
+    for name in our_pages(book):
+        page.goto(f"{book.as_uri()}/{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+
+
+def test_every_image_says_what_it_shows(book, view):
+    page = view()
+    for name in our_pages(book):
+        page.goto(f"{book.as_uri()}/{name}")
+        for image in page.locator("article img").all():
+            assert len(image.get_attribute("alt") or "") >= 40, name
+
+
+def test_every_page_describes_itself(book, view):
+    page = view()
+    for name in our_pages(book):
+        page.goto(f"{book.as_uri()}/{name}")
+        about = page.locator("meta[name=description]").first.get_attribute("content")
+        assert about and len(about) > 20, name
