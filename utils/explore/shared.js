@@ -1,0 +1,67 @@
+// Shared by all explorables: small builders of elements, controls, charts and tables.
+const SVG = "http://www.w3.org/2000/svg";
+
+function make(tag, attributes = {}, ...children) {
+  const svg = ["svg", "g", "path", "line", "circle", "text"].includes(tag);
+  const node = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+// A labelled slider: mouse, touch and arrow keys, as the browser gives them.
+function slider(label, attributes, onInput) {
+  const input = make("input", { type: "range", ...attributes });
+  input.style.width = "100%";
+  input.addEventListener("input", () => onInput(Number(input.value)));
+  return { input, box: make("label", { style: "display:block;flex:1 1 12rem" }, label, input) };
+}
+
+// A chart of lines: draw(lines, x, label); each line is { f, color, dash, name, at, above }.
+function chart(xRange, yRange, xTitle, yTitle) {
+  const [width, height, left, right, top, bottom] = [340, 240, 40, 10, 24, 40];
+  const x = (v) => left + ((v - xRange[0]) / (xRange[1] - xRange[0])) * (width - left - right);
+  const y = (v) =>
+    height - bottom - ((v - yRange[0]) / (yRange[1] - yRange[0])) * (height - top - bottom);
+  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
+  svg.style.cssText = "flex:1 1 280px;min-width:0;max-width:100%;font-size:12px";
+  function text(value, px, py, anchor = "middle", fill = "currentColor") {
+    return make("text", { x: px, y: py, "text-anchor": anchor, fill }, value);
+  }
+  function draw(lines, at, label) {
+    svg.setAttribute("aria-label", label);
+    svg.replaceChildren(text(xTitle, (left + width) / 2, height - 6), text(yTitle, 4, 12, "start"));
+    for (let i = 0; i <= 4; i++) {
+      const [vx, vy] = [xRange, yRange].map((r) => r[0] + ((r[1] - r[0]) * i) / 4);
+      svg.append(text(`${vx}`, x(vx), height - bottom + 16), text(`${vy}`, left - 6, y(vy) + 4, "end"));
+      const grid = { x1: left, x2: width - right, y1: y(vy), y2: y(vy) };
+      svg.append(make("line", { ...grid, stroke: "currentColor", "stroke-opacity": 0.2 }));
+    }
+    const rule = { x1: x(at), x2: x(at), y1: top, y2: height - bottom };
+    svg.append(make("line", { ...rule, stroke: "currentColor", "stroke-opacity": 0.6 }));
+    for (const line of lines) {
+      const points = Array.from({ length: 161 }, (_, i) => xRange[0] + ((xRange[1] - xRange[0]) * i) / 160);
+      const d = points.map((v, i) => `${i ? "L" : "M"}${x(v).toFixed(1)},${y(line.f(v)).toFixed(1)}`);
+      const style = { fill: "none", stroke: line.color, "stroke-width": 2 };
+      svg.append(make("path", { ...style, "stroke-dasharray": line.dash, d: d.join("") }));
+      svg.append(make("circle", { cx: x(at), cy: y(line.f(at)), r: 4, fill: line.color }));
+      svg.append(text(line.name, x(line.at), y(line.f(line.at)) + line.shift, "middle", line.color));
+    }
+  }
+  return { svg, draw };
+}
+
+// The numbers behind the picture, folded away.
+function dataTable(caption, columns) {
+  const body = make("tbody");
+  const head = make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name)));
+  const table = make("table", {}, make("caption", {}, caption), make("thead", {}, head), body);
+  const scroll = make("div", { style: "overflow-x:auto", tabindex: "0", role: "region", "aria-label": caption }, table);
+  const box = make("details", {}, make("summary", {}, "The same as a table"), scroll);
+  function fill(rows) {
+    body.replaceChildren(
+      ...rows.map((row) => make("tr", {}, ...row.map((v) => make("td", {}, v)))),
+    );
+  }
+  return { box, fill };
+}
