@@ -43,9 +43,10 @@ function render({ model, el }) {
   const s = slider("Label smoothing", { min: 0, max: 0.5, step: 0.05 }, bind("smoothing"));
   function lines(suffix, shifts) {
     const place = model.get("label") ? -5 : 5;
+    const beside = suffix ? {} : place < 0 ? { dx: 10, anchor: "start" } : { dx: -10, anchor: "end" };
     const pick = (key) => (v) => at(v)[key + suffix];
     return [
-      { f: pick("cross_entropy"), color: colors[0], dash: "none", name: "cross-entropy", at: place, shift: shifts[0] },
+      { f: pick("cross_entropy"), color: colors[0], dash: "none", name: "cross-entropy", at: place, shift: shifts[0], ...beside },
       { f: pick("squared_error"), color: colors[1], dash: "6 3", name: "squared error", at: place, shift: shifts[1] },
     ];
   }
@@ -58,8 +59,8 @@ function render({ model, el }) {
       `At z = ${logit.toFixed(1)} the model gives class 1 the probability ${n(r.probability)}; the label is ${label}. ` +
       `Cross-entropy ${n(r.cross_entropy)} with gradient ${n(r.cross_entropy_gradient)}; ` +
       `squared error ${n(r.squared_error)} with gradient ${n(r.squared_error_gradient)}.`;
-    loss.draw(lines("", [-12, -8]), logit, `Loss against logit. ${live.textContent}`);
-    slope.draw(lines("_gradient", label ? [16, -8] : [-8, 16]), logit, `Gradient against logit. ${live.textContent}`);
+    loss.draw(lines("", [0, -8]), logit, `Loss against logit. ${live.textContent}`);
+    slope.draw(lines("_gradient", label ? [-8, -8] : [16, 16]), logit, `Gradient against logit. ${live.textContent}`);
     table.fill([-8, -6, -4, -2, 0, 2, 4, 6, 8].map((v) => {
       const row = at(v);
       return [`${v}`, n(row.cross_entropy), n(row.cross_entropy_gradient), n(row.squared_error), n(row.squared_error_gradient)];

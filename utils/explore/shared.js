@@ -17,7 +17,7 @@ function slider(label, attributes, onInput) {
   return { input, box: make("label", { style: "display:block;flex:1 1 12rem" }, label, input) };
 }
 
-// A chart of lines: draw(lines, x, label); each line is { f, color, dash, name, at, above }.
+// A chart of lines: draw(lines, x, label); a line is { f, color, dash, name, at, shift, dx?, anchor? }.
 function chart(xRange, yRange, xTitle, yTitle) {
   const [width, height, left, right, top, bottom] = [340, 240, 40, 10, 24, 40];
   const x = (v) => left + ((v - xRange[0]) / (xRange[1] - xRange[0])) * (width - left - right);
@@ -45,7 +45,8 @@ function chart(xRange, yRange, xTitle, yTitle) {
       const style = { fill: "none", stroke: line.color, "stroke-width": 2 };
       svg.append(make("path", { ...style, "stroke-dasharray": line.dash, d: d.join("") }));
       svg.append(make("circle", { cx: x(at), cy: y(line.f(at)), r: 4, fill: line.color }));
-      svg.append(text(line.name, x(line.at), y(line.f(line.at)) + line.shift, "middle", line.color));
+      const [px, py] = [x(line.at) + (line.dx ?? 0), y(line.f(line.at)) + line.shift];
+      svg.append(text(line.name, px, py, line.anchor ?? "middle", line.color));
     }
   }
   return { svg, draw };
