@@ -37,8 +37,8 @@ def inverse_frequencies(
       via Positional Interpolation");
     - dynamic: `factor`; the base grows once `length` exceeds `context_length` ("NTK-aware");
     - yarn: `factor`, `original_max_position_embeddings`, `beta_fast`, `beta_slow`,
-      `attention_factor`, `mscale`, `mscale_all_dim`, `truncate` (Peng et al. 2023, "YaRN",
-      section 3);
+      `attention_factor`, `mscale`, `mscale_all_dim`, `truncate` (Peng et al. 2023,
+      "YaRN");
     - llama3: `factor`, `low_freq_factor`, `high_freq_factor`,
       `original_max_position_embeddings` (Llama 3.1).
 
@@ -90,7 +90,7 @@ def _llama3(frequency_F: Tensor, scaling: dict) -> Tensor:
 def _yarn(
     period_F: Tensor, theta: float, scaling: dict, context_length: int
 ) -> tuple[Tensor, float]:
-    """YaRN, equations 17 to 19 for the frequencies and 22 for the temperature."""
+    """YaRN: slow pairs interpolated, fast ones kept ("NTK-by-parts"), and a temperature."""
     factor = scaling["factor"]
     original = scaling.get("original_max_position_embeddings") or context_length
     pairs = len(period_F)
