@@ -71,7 +71,10 @@ def top_p(logits_BV: Tensor, p: float) -> Tensor:
 
 
 def min_p(logits_BV: Tensor, p: float) -> Tensor:
-    """Keep tokens at least p times as likely as the best (Nguyen et al. 2024, "Turning Up the Heat")."""
+    """Keep tokens at least p times as likely as the best.
+
+    Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling".
+    """
     probability_BV = logits_BV.softmax(-1)
     least_B1 = p * probability_BV.amax(-1, keepdim=True)
     return logits_BV.masked_fill(probability_BV < least_B1, -math.inf)

@@ -96,8 +96,9 @@ def load_balancing_loss(
     """E times the sum over experts of (share of tokens) times (mean probability), a scalar.
 
     `logits` holds one (N, E) a layer; all layers are taken together and padding (`real_BT`
-    False) is left out, as in transformers. Even routing gives k = `experts_per_token`; one expert for all gives up to E. Fedus et al. 2021, "Switch Transformers",
-    equations 4 to 6, with the shares of the k choices summed.
+    False) is left out, as in transformers. Even routing gives k = `experts_per_token`; one
+    expert for all gives up to E. Fedus et al. 2021, "Switch Transformers", equations 4 to 6,
+    with the shares of the k choices summed.
     """
     logits_AE = torch.cat(logits).float()
     E = logits_AE.shape[-1]
