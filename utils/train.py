@@ -152,17 +152,17 @@ class Trainer:
     def _backpropagate(self, batches: list) -> torch.Tensor | None:
         """Leave the gradient of the mean loss in the weights; return the loss, None if too big."""
         self.optimizer.zero_grad()
-        samples, mean = check.count_samples(batches), 0.0
+        samples, mean = check.count_samples(batches), None
         try:
             for batch in batches:
                 for part in split(batch, self.parts):
                     part = move(part, self.device)
                     with autocast(self.device, self.precision):
                         loss = check.checked_loss(self.loss_fn, self.model, part, self.step + 1)
-                    if (share := batch_size(part) / samples) != 1:
-                        loss = loss * share
+                    if (size := batch_size(part)) != samples:
+                        loss = loss * (size / samples)
                     (self.scaler.scale(loss) if self.scaler else loss).backward()
-                    mean = mean + loss.detach()
+                    mean = loss.detach() if mean is None else mean + loss.detach()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
