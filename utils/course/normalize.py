@@ -41,6 +41,8 @@ def normalize(nb: nbformat.NotebookNode, root: Path) -> nbformat.NotebookNode:
         {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
         | ({"lmm": course} if course else {})
     )
+    nb.cells = [cell for cell in nb.cells if cell.source.strip()]
+    _name_cells(nb)
     count = 0
     for cell in nb.cells:
         cell.metadata = nbformat.from_dict(_cell_metadata(cell))
@@ -48,14 +50,9 @@ def normalize(nb: nbformat.NotebookNode, root: Path) -> nbformat.NotebookNode:
         if cell.cell_type != "code":
             cell.pop("attachments", None)
             continue
-        if not cell.source.strip():
-            cell.execution_count, cell.outputs = None, []
-            continue
         count += 1
         cell.execution_count = count
         cell.outputs = _outputs(cell, count, root)
-    nb.cells = [cell for cell in nb.cells if cell.source.strip()]
-    _name_cells(nb)
     return nb
 
 
