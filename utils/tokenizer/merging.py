@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import repeat
 from operator import add
 
-LONG_CHUNK = 100  # tokens; longer chunks are merged by a heap, in n log n steps
+LONG_CHUNK = 60  # tokens; longer chunks are merged by a heap, in n log n steps
 LONGEST_CACHED = 256  # characters
 CACHE_SIZE = 1 << 18  # distinct chunks, some 50 MB at most
 
