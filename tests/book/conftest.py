@@ -39,3 +39,18 @@ def browser():
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def view(browser):
+    """Open a page in a context of its own: view(width, scheme, **options)."""
+    contexts = []
+
+    def open_view(width=1280, scheme="light", **options):
+        size = {"width": width, "height": 900}
+        contexts.append(browser.new_context(viewport=size, color_scheme=scheme, **options))
+        return contexts[-1].new_page()
+
+    yield open_view
+    for context in contexts:
+        context.close()

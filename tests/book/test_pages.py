@@ -15,20 +15,6 @@ VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.fixture
-def view(browser):
-    contexts = []
-
-    def open_view(width=1280, scheme="light"):
-        size = {"width": width, "height": 900}
-        contexts.append(browser.new_context(viewport=size, color_scheme=scheme))
-        return contexts[-1].new_page()
-
-    yield open_view
-    for context in contexts:
-        context.close()
-
-
 def our_pages(book: Path) -> list[str]:
     found = sorted(path.relative_to(book).as_posix() for path in book.rglob("*.html"))
     ours = [name for name in found if not name.startswith("_") and name not in GENERATED]

@@ -22,11 +22,10 @@ export function compute({ logit, label, smoothing }) {
 }
 
 function render({ model, el }) {
-  const dark = document.documentElement.dataset.theme === "dark";
-  const colors = dark ? ["#56B4E9", "#F0A05A"] : ["#0072B2", "#B34E00"];
+  const colors = [COLORS.blue, COLORS.orange];
   const at = (logit) =>
     compute({ logit, label: model.get("label"), smoothing: model.get("smoothing") });
-  const loss = chart([-8, 8], [0, 8], "logit z", "loss (nats; squared error without unit)");
+  const loss = chart([-8, 8], [0, 8], "logit z", "loss");
   const slope = chart([-8, 8], [-1, 1], "logit z", "gradient of the loss with respect to z");
   const live = make("p", { "aria-live": "polite", style: "min-height:4.5em" });
   const table = dataTable("Loss and gradient against the logit", [
@@ -39,7 +38,7 @@ function render({ model, el }) {
     };
   }
   const z = slider("Logit z", { min: -8, max: 8, step: 0.1 }, bind("logit"));
-  const y = slider("Label (0 or 1)", { min: 0, max: 1, step: 1 }, bind("label"));
+  const y = choice("Label", [0, 1], bind("label"));
   const s = slider("Label smoothing", { min: 0, max: 0.5, step: 0.05 }, bind("smoothing"));
   function lines(suffix, shifts) {
     const place = model.get("label") ? -5 : 5;
@@ -52,7 +51,9 @@ function render({ model, el }) {
   }
   function update() {
     const [logit, label] = [model.get("logit"), model.get("label")];
-    [[z, logit], [y, label], [s, model.get("smoothing")]].forEach(([c, v]) => (c.input.value = v));
+    z.set(logit);
+    y.set(label);
+    s.set(model.get("smoothing"));
     const r = at(logit);
     const n = (v) => v.toPrecision(3);
     live.textContent =

@@ -1,6 +1,12 @@
 // Shared by all explorables: small builders of elements, controls, charts and tables.
 const SVG = "http://www.w3.org/2000/svg";
 
+// The book's style sheet sets these for light and dark pages; elsewhere the second value holds.
+const COLORS = {
+  blue: "var(--explorable-blue, #0072B2)",
+  orange: "var(--explorable-orange, #B34E00)",
+};
+
 function make(tag, attributes = {}, ...children) {
   const svg = ["svg", "g", "path", "line", "circle", "text"].includes(tag);
   const node = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
@@ -14,7 +20,23 @@ function slider(label, attributes, onInput) {
   const input = make("input", { type: "range", ...attributes });
   input.style.width = "100%";
   input.addEventListener("input", () => onInput(Number(input.value)));
-  return { input, box: make("label", { style: "display:block;flex:1 1 12rem" }, label, input) };
+  const box = make("label", { style: "display:block;flex:1 1 12rem" }, label, input);
+  return { box, set: (value) => (input.value = value) };
+}
+
+// A choice among a few values: radio buttons under one name.
+let choices = 0;
+function choice(label, values, onInput) {
+  const name = `explorable-choice-${choices++}-${Math.random().toString(36).slice(2)}`;
+  const inputs = values.map((value) => make("input", { type: "radio", name, value }));
+  inputs.forEach((input, i) => input.addEventListener("change", () => onInput(values[i])));
+  const row = inputs.map((input, i) =>
+    make("label", { style: "margin-right:1rem" }, input, ` ${values[i]}`),
+  );
+  const style = "flex:1 1 8rem;border:0;margin:0;padding:0";
+  const legend = make("legend", { style: "font-size:inherit;margin:0;float:none" }, label);
+  const box = make("fieldset", { style }, legend, ...row);
+  return { box, set: (value) => inputs.forEach((input, i) => (input.checked = values[i] === value)) };
 }
 
 // A chart of lines: draw(lines, x, label); a line is { f, color, dash, name, at, shift, dx?, anchor? }.
