@@ -96,6 +96,8 @@ def test_the_page_does_not_jump_while_it_loads(book, view, width):
 def test_it_follows_the_page_into_the_dark(book, view):
     page = view(scheme="dark")
     box = explorable(page, book)
+    card = "e => getComputedStyle(e.closest('.text_html')).backgroundColor"
+    assert box.evaluate(card) == "rgba(0, 0, 0, 0)"
     line = box.locator("svg path").first
     color = "e => getComputedStyle(e).stroke"
     assert line.evaluate(color) == "rgb(86, 180, 233)"

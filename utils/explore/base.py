@@ -22,10 +22,15 @@ def source(module: str) -> str:
 
 
 class Explorable(anywidget.AnyWidget):
-    """Base class. A subclass sets ``_esm``, ``title``, ``fallback`` and synced traits."""
+    """Base class. A subclass sets ``_esm``, ``title``, ``fallback``, ``heights``, synced traits.
+
+    ``heights``: CSS lengths that a static page keeps free while the script loads, on a wide and
+    on a narrow screen.
+    """
 
     title = "Explorable"
     fallback = ""
+    heights = ("20rem", "30rem")
 
     def state(self) -> dict:
         """The synced values that the subclass adds to a widget, by name."""
@@ -40,8 +45,9 @@ class Explorable(anywidget.AnyWidget):
         }
         data = " ".join(f'data-{key}="{html.escape(value)}"' for key, value in values.items())
         label = html.escape(self.title)
+        style = "--height-wide:{};--height-narrow:{}".format(*self.heights)
         return (
-            f'<div class="explorable" role="group" aria-label="{label}" {data}>'
+            f'<div class="explorable" role="group" aria-label="{label}" style="{style}" {data}>'
             f"<p>{html.escape(self.fallback)}</p></div>"
         )
 

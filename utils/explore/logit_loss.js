@@ -31,15 +31,10 @@ function render({ model, el }) {
   const table = dataTable("Loss and gradient against the logit", [
     "z", "cross-entropy", "gradient", "squared error", "gradient",
   ]);
-  function bind(key) {
-    return (value) => {
-      model.set(key, value);
-      model.save_changes();
-    };
-  }
-  const z = slider("Logit z", { min: -8, max: 8, step: 0.1 }, bind("logit"));
+  const bind = binder(model);
+  const z = slider("Logit z", { min: -8, max: 8, step: 0.1 }, bind("logit"), (v) => v.toFixed(1));
   const y = choice("Label", [0, 1], bind("label"));
-  const s = slider("Label smoothing", { min: 0, max: 0.5, step: 0.05 }, bind("smoothing"));
+  const s = slider("Label smoothing", { min: 0, max: 0.5, step: 0.05 }, bind("smoothing"), (v) => v.toFixed(2));
   function lines(suffix, shifts) {
     const place = model.get("label") ? -5 : 5;
     const beside = suffix ? {} : place < 0 ? { dx: 10, anchor: "start" } : { dx: -10, anchor: "end" };

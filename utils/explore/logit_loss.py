@@ -48,6 +48,7 @@ class LogitLoss(Explorable):
         "With JavaScript, sliders move the logit here and two pictures show cross-entropy, "
         "squared error and their gradients."
     )
+    heights = ("30rem", "54rem")
     logit = traitlets.Float(-6.0).tag(sync=True)
     label = traitlets.Int(1, min=0, max=1).tag(sync=True)
     smoothing = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)

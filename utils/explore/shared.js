@@ -1,27 +1,39 @@
 // Shared by all explorables: small builders of elements, controls, charts and tables.
 const SVG = "http://www.w3.org/2000/svg";
+const SVG_TAGS = new Set(
+  "svg g path line circle rect ellipse polygon polyline text tspan title defs marker image".split(" "),
+);
 
 // The book's style sheet sets these for light and dark pages; elsewhere the second value holds.
 const COLORS = {
   blue: "var(--explorable-blue, #0072B2)",
   orange: "var(--explorable-orange, #B34E00)",
+  green: "var(--explorable-green, #00714F)",
+  purple: "var(--explorable-purple, #9A3D77)",
 };
 
 function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "g", "path", "line", "circle", "text"].includes(tag);
+  const svg = SVG_TAGS.has(tag);
   const node = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);
   return node;
 }
 
-// A labelled slider: mouse, touch and arrow keys, as the browser gives them.
-function slider(label, attributes, onInput) {
+// A labelled slider that shows its value: mouse, touch and arrow keys, as the browser gives them.
+// `show` turns the value into what is read and announced.
+function slider(label, attributes, onInput, show = (value) => `${value}`) {
   const input = make("input", { type: "range", ...attributes });
   input.style.width = "100%";
+  const shown = make("output", { style: "float:right;font-variant-numeric:tabular-nums" });
+  const box = make("label", { style: "display:block;flex:1 1 12rem" }, label, shown, input);
+  function set(value) {
+    input.value = value;
+    shown.textContent = show(value);
+    input.setAttribute("aria-valuetext", show(value));
+  }
   input.addEventListener("input", () => onInput(Number(input.value)));
-  const box = make("label", { style: "display:block;flex:1 1 12rem" }, label, input);
-  return { box, set: (value) => (input.value = value) };
+  return { box, set };
 }
 
 // A choice among a few values: radio buttons under one name.
@@ -37,6 +49,23 @@ function choice(label, values, onInput) {
   const legend = make("legend", { style: "font-size:inherit;margin:0;float:none" }, label);
   const box = make("fieldset", { style }, legend, ...row);
   return { box, set: (value) => inputs.forEach((input, i) => (input.checked = values[i] === value)) };
+}
+
+// A drop-down list: `options` are [value, label] pairs with string values.
+function dropdown(label, options, onInput) {
+  const select = make("select", { style: "display:block;width:100%;font:inherit" });
+  select.append(...options.map(([value, text]) => make("option", { value }, text)));
+  select.addEventListener("change", () => onInput(select.value));
+  const box = make("label", { style: "display:block;flex:1 1 12rem" }, label, select);
+  return { box, set: (value) => (select.value = value) };
+}
+
+// Returns bind(key): a function that puts a value into the model under that key.
+function binder(model) {
+  return (key) => (value) => {
+    model.set(key, value);
+    model.save_changes();
+  };
 }
 
 // A chart of lines: draw(lines, x, label); a line is { f, color, dash, name, at, shift, dx?, anchor? }.
