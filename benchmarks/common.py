@@ -1,0 +1,161 @@
+"""What the benchmarks share: timing by turns, peak memory of a part, the record of a run.
+
+Machines are shared and their clocks change, so contenders take turns within a round, in an order
+that is drawn anew each round, and what is compared are ratios within a round. On a CPU the clock
+is the processor time of all threads: it does not count the time that other programs take.
+"""
+
+import datetime
+import gc
+import json
+import multiprocessing
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from scipy import stats
+
+from utils.device import machine, memory
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def take_turns(
+    contenders: dict[str, Callable[[], object]],
+    rounds: int,
+    *,
+    warm_up: int = 1,
+    clock: Callable[[], float] = time.process_time,
+    seed: int = 0,
+) -> dict[str, list[float]]:
+    """Seconds of each contender in each round, the round being the pair.
+
+    A contender that returns a number has timed itself, and this number counts. The first
+    ``warm_up`` rounds are run and not kept. Garbage is collected before each reading, not in it.
+    """
+    order, draw = list(contenders), random.Random(seed)
+    times: dict[str, list[float]] = {name: [] for name in order}
+    for number in range(warm_up + rounds):
+        draw.shuffle(order)
+        for name in order:
+            gc.collect()
+            gc.disable()
+            start = clock()
+            own = contenders[name]()
+            seconds = clock() - start
+            gc.enable()
+            if number >= warm_up:
+                times[name].append(own if isinstance(own, float) else seconds)
+    return times
+
+
+def spread(values: Iterable[float], digits: int = 4) -> dict[str, float]:
+    """Median and a distribution-free interval of it, rounded to significant ``digits``.
+
+    The ends are order statistics that hold the median with at least 95 % (Conover 1999, section
+    3.2); with fewer than six values no such pair exists and they are the extremes.
+    """
+    values = sorted(values)
+    rank = max(0, int(stats.binom.ppf(0.025, len(values), 0.5)) - 1)
+    ends = {"median": statistics.median(values), "low": values[rank], "high": values[-1 - rank]}
+    return {name: float(f"{value:.{digits}g}") for name, value in ends.items()}
+
+
+def ratio(first: Iterable[float], second: Iterable[float]) -> dict[str, float]:
+    """Spread of ``first / second`` taken round by round."""
+    return spread(a / b for a, b in zip(first, second, strict=True))
+
+
+def against(value: float, at_least: float | None = None, at_most: float | None = None) -> dict:
+    """A figure beside its target and whether it is reached."""
+    bound = at_least if at_most is None else at_most
+    reached = value >= bound if at_most is None else value <= bound
+    return {"value": value, "at_least" if at_most is None else "at_most": bound, "reached": reached}
+
+
+def peak_memory(function: Callable, *arguments) -> int:
+    """Bytes by which ``function(*arguments)`` raises a fresh process at its peak.
+
+    The process has imported the script and nothing else. The function is one of the script's own.
+    On systems other than Linux the peak counts from the largest size during the imports.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_peak_in_process, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"{function.__name__} failed in its own process, see above") from None
+    finally:
+        process.join()
+
+
+def _peak_in_process(sender, function: Callable, arguments: tuple) -> None:
+    before = _reset_peak()
+    function(*arguments)
+    sender.send(_peak() - before)
+
+
+def _reset_peak() -> int:
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return memory("cpu")["peak"]
+    return memory("cpu")["used"]
+
+
+def _peak() -> int:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return memory("cpu")["peak"]
+    return 1024 * next(int(s.split()[1]) for s in status.splitlines() if s.startswith("VmHWM"))
+
+
+def commit(*used: str | Path) -> str:
+    """The revision measured; "with changes" if one of the files ``used`` differs from it."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", *map(str, used))
+        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def write_record(
+    path: Path,
+    figures: dict,
+    *,
+    script: str,
+    used: Iterable[str],
+    packages: Iterable[str],
+    seeds: Iterable[int],
+    **more,
+) -> None:
+    """Write a recorded run as `utils.record.recorded_run` reads it; ``more`` adds entries."""
+    facts = machine()
+    versions = {name: facts.pop(name) for name in ("python", "numpy", "torch")}
+    record = {
+        "command": " ".join(["python", f"benchmarks/{Path(script).name}", *sys.argv[1:]]),
+        "commit": commit(script, ROOT / "benchmarks" / "common.py", *used),
+        "machine": facts,
+        "versions": versions | {name: version(name) for name in packages},
+        "date": datetime.date.today().isoformat(),
+        "seeds": list(seeds),
+        **more,
+        "figures": figures,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
