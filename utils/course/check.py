@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from utils.course import anatomy, numbers
+from utils.course import anatomy, claims, numbers
 from utils.course.fingerprint import fingerprint
 from utils.course.normalize import RANDOM_ID, normalize
 from utils.course.notebooks import dumps, read
@@ -45,16 +45,18 @@ def check_page(path: Path, root: Path) -> list[str]:
 
 
 def check_course(paths: list[Path], root: Path) -> list[str]:
-    """What is wrong with the pages together: the mean of their stamped running times.
+    """What is wrong with the pages together: claim checks, and the mean of their running times.
 
     Below five pages a mean says nothing, and only the limit for each page holds.
     """
+    chapters = [path for path in paths if (root / "chapters") in path.parents]
+    found = claims.problems([p for p in chapters if anatomy.is_content_page(p, root)], root)
     stamps = [read(path).metadata.get("lmm", {}).get("stamp", {}) for path in paths]
     seconds = [stamp["seconds"] for stamp in stamps if "seconds" in stamp]
     mean = sum(seconds) / len(seconds) if seconds else 0.0
     if len(seconds) >= MEAN_NEEDS_PAGES and mean > MAX_MEAN_SECONDS:
-        return [f"the pages take {mean:.1f} s in the mean; the limit is {MAX_MEAN_SECONDS} s"]
-    return []
+        found.append(f"the pages take {mean:.1f} s in the mean; the limit is {MAX_MEAN_SECONDS} s")
+    return found
 
 
 def stored_form(nb: nbformat.NotebookNode, path: Path, root: Path) -> list[str]:
