@@ -1,7 +1,8 @@
 """Calls that do not count as a solution: found in the source, and seen while the code runs.
 
-A dotted name forbids that function or class (``torch.nn.functional.scaled_dot_product_attention``);
-a name that ends in ``.*`` forbids all below it (``utils.*``). The helpers in `ALLOWED` never
+A dotted name forbids that function or class (``torch.nn.functional.softmax``), also as a method
+of tensors (``torch.Tensor.softmax``); a name that ends in ``.*`` forbids all below it
+(``utils.*``). The helpers in `ALLOWED` never
 count. Both ways can be got round by someone who means to; for grading they are reported as
 found, by name.
 """
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+METHOD = "torch.Tensor."
 ALLOWED = ("utils.check", "utils.plot", "utils.style", "utils.record")
 
 
@@ -36,8 +38,15 @@ def in_source(source: str, names: Iterable[str]) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 aliases[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    methods = {name.removeprefix(METHOD): name for name in names if name.startswith(METHOD)}
     for node in ast.walk(tree):
         full = _dotted(node, aliases)
+        if isinstance(node, ast.Attribute) and node.attr in methods and not full:
+            full = methods[node.attr]
+        elif full and "." in full and full.rpartition(".")[2] in methods:
+            root = full.partition(".")[0]
+            known = {target.partition(".")[0] for target in aliases.values()}
+            full = full if root in known else methods[full.rpartition(".")[2]]
         if full and matches(full, names) and full not in found:
             found.append(full)
     return found
@@ -77,6 +86,7 @@ def guard(names: Iterable[str]) -> Iterator[list[str]]:
     targets = {name: _resolve(name) for name in names if not name.endswith(".*")}
     builtin = {id(obj): name for name, obj in targets.items() if obj is not None}
     codes = {id(obj.__code__): n for n, obj in targets.items() if hasattr(obj, "__code__")}
+    methods = {name: name for name in names if name.startswith(METHOD)}
     codes |= {
         id(method.__code__): n
         for n, obj in targets.items()
@@ -92,7 +102,7 @@ def guard(names: Iterable[str]) -> Iterator[list[str]]:
             if name is None and "." in module and matches(f"{module}.x", names):
                 name = f"{module}.{frame.f_code.co_name}"
         elif event == "c_call":
-            name = builtin.get(id(arg))
+            name = builtin.get(id(arg)) or methods.get(_method_name(arg))
         else:
             return
         if name is not None and name not in used:
@@ -104,6 +114,14 @@ def guard(names: Iterable[str]) -> Iterator[list[str]]:
         yield used
     finally:
         sys.setprofile(before)
+
+
+def _method_name(function: Any) -> str:
+    owner = getattr(function, "__self__", None)
+    owner = getattr(function, "__objclass__", None) if owner is None else owner
+    kind = owner if isinstance(owner, type) else type(owner)
+    of_tensor = any(c.__module__ == "torch._C" and c.__name__ == "TensorBase" for c in kind.__mro__)
+    return METHOD + function.__name__ if of_tensor else ""
 
 
 def _resolve(name: str) -> Any:

@@ -81,6 +81,20 @@ class Trial:
         self.same(came, expected, args=args, kwargs=kwargs, mistakes=mistakes, rtol=rtol, atol=atol)
         return came
 
+    def raises(self, error: str, name: str, *args: Any, why: str, mistake: Mistake) -> None:
+        """Require that the call raises the error named `error`; `why` says for what."""
+        try:
+            came = short(self.call(name, *args))
+        except LearnerError as refused:
+            self.require(
+                refused.kind == "raised" and f" raised {error}:" in refused.text,
+                came=refused.text,
+                expected=f"{error}: {why}",
+                mistake=mistake,
+            )
+        else:
+            self.refuse(came=came, expected=f"{error}: {why}", mistake=mistake)
+
     def same(
         self,
         came: Any,

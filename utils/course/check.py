@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from utils.course import anatomy, claims, numbers
+from utils.course import anatomy, claims, lab_anatomy, numbers
 from utils.course.fingerprint import fingerprint
 from utils.course.normalize import RANDOM_ID, normalize
 from utils.course.notebooks import dumps, read
@@ -41,6 +41,8 @@ def check_page(path: Path, root: Path) -> list[str]:
     ]
     if anatomy.is_content_page(path, root):
         found += anatomy.problems(nb)
+    if lab_anatomy.is_lab(path, root):
+        found += lab_anatomy.problems(path, nb, root)
     return [f"{path.relative_to(root).as_posix()}: {problem}" for problem in found]
 
 

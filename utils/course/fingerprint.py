@@ -89,7 +89,10 @@ def _imports(tree: ast.Module, root: Path, importer: Path | None) -> list[Path]:
     """Files of the package that the tree imports."""
     names: list[str] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Attribute) and importer is None:
+            if getattr(node.value, "id", None) == "check":  # check.NAME loads a lab's checks
+                names.append(f"{PACKAGE}.check.{node.attr}")
+        elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, root, importer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -91,6 +92,7 @@ def run(path: Path, root: Path) -> float:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     )
+    os.environ["LMM_CHECKS_RAISE"] = "1"  # a check of a lab that fails is then an error
     start = time.perf_counter()
     try:
         client.execute()
