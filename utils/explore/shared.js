@@ -117,3 +117,79 @@ function dataTable(caption, columns) {
   }
   return { box, fill };
 }
+
+// Numbers for people: whole(8030261248), si(1.07e9, "B"), words(15e12), span(6.9e5), power10(3e23).
+const whole = (v) => Math.round(v).toLocaleString("en-US");
+
+function si(value, unit = "") {
+  if (!value) return `0 ${unit}`.trim();
+  const names = ["", "k", "M", "G", "T", "P", "E"];
+  let power = Math.min(Math.max(Math.floor(Math.log10(value) / 3), 0), 6);
+  if (Number((value / 1000 ** power).toPrecision(3)) >= 1000 && power < 6) power++;
+  const scaled = value / 1000 ** power;
+  return `${Number(scaled.toPrecision(3)).toLocaleString("en-US")} ${names[power]}${unit}`.trim();
+}
+
+const words = (v) => si(v).replace(/ M$/, " million").replace(/ G$/, " billion").replace(/ T$/, " trillion").replace(/ P$/, " quadrillion").replace(/ k$/, " thousand");
+
+const SPANS = [[1, "s"], [60, "min"], [3600, "h"], [86400, "days"], [31557600, "years"]];
+function span(seconds) {
+  const [size, name] = SPANS.findLast(([size]) => seconds >= size * (size === 86400 ? 2 : 1)) ?? SPANS[0];
+  const value = Number((seconds / size).toPrecision(3));
+  return `${value.toLocaleString("en-US")} ${value === 1 ? name.replace(/s$/, "") || "s" : name}`;
+}
+
+function power10(v) {
+  const digits = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+  const [m, n] = v.toExponential(2).split("e+");
+  return `${m} × 10${[...n].map((d) => digits[d]).join("")}`;
+}
+
+// A field for a whole number; `onInput` may refuse a value by not setting it.
+function numberField(label, min, max, onInput) {
+  const input = make("input", { type: "number", min, max, step: 1, inputmode: "numeric", style: "display:block;width:100%;font:inherit;box-sizing:border-box" });
+  let shown = min;
+  input.addEventListener("change", () => {
+    const value = Math.round(Number(input.value));
+    if (input.value !== "" && value >= min && value <= max) onInput(value, shown);
+    else input.value = shown;
+  });
+  const box = make("label", { style: "flex:1 1 6.5rem" }, label, input);
+  return { box, input, set: (value) => (input.value = shown = value) };
+}
+
+// Buttons that go through steps 0 to `last`; inside the group the arrow keys, Home and End as well.
+function stepper(label, last, onStep) {
+  let now = 0;
+  const go = (to) => {
+    const next = Math.min(last, Math.max(0, to));
+    if (next !== now) onStep(next);
+  };
+  const style = "font:inherit;color:inherit;background:none;border:1px solid currentColor;border-radius:4px;padding:0.35rem 0.7rem;min-height:2.2rem;cursor:pointer";
+  const names = [["Start", () => 0], ["Back", () => now - 1], ["Step", () => now + 1], ["End", () => last]];
+  const buttons = names.map(([name, to]) => {
+    const button = make("button", { type: "button", style }, name);
+    button.addEventListener("click", () => go(to()));
+    return button;
+  });
+  const shown = make("output", { style: "font-variant-numeric:tabular-nums;align-self:center" });
+  const layout = "display:flex;flex-wrap:wrap;gap:0.4rem;flex:1 1 16rem";
+  const box = make("div", { role: "group", "aria-label": label, style: layout }, ...buttons, shown);
+  const keys = { ArrowLeft: 1, ArrowRight: 2, Home: 0, End: 3 };
+  box.addEventListener("keydown", (event) => {
+    if (!(event.key in keys)) return;
+    event.preventDefault();
+    event.stopPropagation(); // a notebook would otherwise move to another cell
+    go(names[keys[event.key]][1]());
+  });
+  function set(value) {
+    now = value;
+    shown.textContent = `${now} / ${last}`;
+    buttons.forEach((button, i) => {
+      const off = i < 2 ? now === 0 : now === last; // stays in place, so that focus is not lost
+      button.setAttribute("aria-disabled", `${off}`);
+      button.style.opacity = off ? 0.75 : 1;
+    });
+  }
+  return { box, set };
+}

@@ -47,6 +47,9 @@ PRESETS: dict[str, tuple[str, dict]] = {
     "llama-3-8b": _gated(
         "llama", 128_256, 8192, (4096, 32, 32, 8, 14_336), norm_eps=1e-5, rope_theta=5e5
     ),
+    "llama-3-70b": _gated(
+        "llama", 128_256, 8192, (8192, 80, 64, 8, 28_672), norm_eps=1e-5, rope_theta=5e5
+    ),
     "llama-3.1-8b": _gated(
         "llama",
         128_256,
