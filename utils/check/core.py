@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:  # labs are published where neither NumPy nor torch is installed
@@ -29,6 +29,11 @@ if TYPE_CHECKING:  # labs are published where neither NumPy nor torch is install
 
 Kind = Literal["missing", "not_implemented", "raised", "timed_out", "bad_value", "forbidden"]
 MIN_HINTS = 2
+# Modules of this folder that a learner's process may hold, beside ``probes_LAB``: the others
+# are references, wrong answers and the checks themselves.
+WITHOUT_ANSWERS = (
+    "__init__", "core", "data", "forbidden", "local", "render", "session", "trial",
+)  # fmt: skip
 
 
 class LearnerError(Exception):
@@ -267,11 +272,10 @@ def lab(name: str, package: str = "utils.check") -> Lab:
 
 
 def lab_names() -> list[str]:
-    """Names of the labs whose checks lie in this folder."""
-    folder = os.path.dirname(__file__)
-    stems = [f[:-3] for f in sorted(os.listdir(folder)) if f.endswith(".py")]
-    core = {"__init__", "core", "data", "forbidden", "local", "render", "session", "trial"}
-    return [s.replace("_", "-") for s in stems if s not in core and not s.startswith("probes_")]
+    """Names of the labs: the modules in this folder that say ``LAB = …``."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    labs = [f for f in files if "\nLAB = " in f.read_text(encoding="utf-8")]
+    return [file.stem.replace("_", "-") for file in labs]
 
 
 __all__ = [

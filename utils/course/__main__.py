@@ -8,6 +8,7 @@ forms of the labs, with ``--to FOLDER`` copies for publishing that know their ho
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def _labs(root: Path, chosen: list[Path], to: Path | None) -> int:
     from utils.course.labs import LabError, write_all, write_stamped
 
     try:
-        made = write_stamped(root, to, *home.home()) if to else write_all(root, chosen)
+        version = os.environ.get("LMM_VERSION", home.BRANCH)  # a tag, where a term keeps to one
+        made = write_stamped(root, to, home.home(), version) if to else write_all(root, chosen)
     except LabError as error:
         print(error, file=sys.stderr)
         return 1

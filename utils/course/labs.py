@@ -62,6 +62,10 @@ def instructor(nb: nbformat.NotebookNode, about: Lab, root: Path) -> nbformat.No
         cell.metadata.pop("nbgrader", None)
         if data:
             cell.metadata["nbgrader"] = data
+            cell["id"] = data["grade_id"]  # so a submission is put back together by its ids
+    ids = [cell.id for cell in made.cells]
+    if _twice(ids):
+        raise LabError(f"another cell has the id of a graded one: {', '.join(_twice(ids))}")
     return made
 
 
