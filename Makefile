@@ -58,7 +58,7 @@ unit: .venv/all-ready
 	$(BIN)/python -m pytest -q -m "not browser" -n $(JOBS) --dist loadfile
 
 nbval: .venv/all-ready
-	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:cacheprovider -n $(JOBS) --dist loadfile chapters
+	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:cacheprovider -n $(JOBS) --dist loadfile index.ipynb chapters
 
 browser: .venv/all-ready book
 	$(BIN)/python -m pytest -q -m browser -n $(JOBS) --dist loadfile

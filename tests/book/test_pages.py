@@ -1,7 +1,9 @@
 """The pages as a reader's browser shows them, opened from a folder without a server."""
 
+import gzip
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,6 +14,15 @@ CONTENT = "chapters/math/probability-losses.html"
 # Pages that Sphinx makes by itself and that hold no text of ours.
 GENERATED = {"genindex.html", "search.html", "prf-prf.html"}
 VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+MAX_BYTES, MAX_REQUESTS, MAX_SHIFT = 250_000, 35, 0.02
+COMPRESSED = {".png", ".woff2"}
+SHIFT = """() => new Promise((resolve) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(sum), 400);
+})"""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -109,3 +120,33 @@ def test_every_page_describes_itself(book, view):
         page.goto(f"{book.as_uri()}/{name}")
         about = page.locator("meta[name=description]").first.get_attribute("content")
         assert about and len(about) > 20, name
+
+
+def test_pages_are_light_and_keep_their_place_while_they_load(book, view):
+    page = view(390)
+    asked = []
+    page.on("request", lambda request: asked.append(unquote(urlsplit(request.url).path)))
+    heavy = []
+    for name in our_pages(book):
+        asked.clear()
+        page.goto(f"{book.as_uri()}/{name}")
+        page.wait_for_load_state("networkidle")
+        lazy = {i.get_attribute("src") for i in page.locator("img[loading=lazy]").all()}
+        lazy = {source.rsplit("/", 1)[-1] for source in lazy}
+        files = [Path(path) for path in asked if Path(path).name not in lazy]
+        size = sum(
+            len(data) if path.suffix in COMPRESSED else len(gzip.compress(data))
+            for path, data in ((path, path.read_bytes()) for path in files)
+        )
+        shift = page.evaluate(SHIFT)
+        if size > MAX_BYTES or len(files) > MAX_REQUESTS or shift > MAX_SHIFT:
+            heavy.append(f"{name}: {size:,} bytes, {len(files)} requests, shift {shift:.3f}")
+    assert heavy == []
+
+
+def test_search_finds_text_code_and_names_of_formulas(book, view):
+    page = view()
+    for words in ("maximum likelihood", "binary_cross_entropy", "log_softmax"):
+        page.goto(f"{book.as_uri()}/search.html?q={words.replace(' ', '+')}")
+        page.locator("ul.search li").first.wait_for()
+        assert "Probability and losses" in page.locator("ul.search").inner_text(), words

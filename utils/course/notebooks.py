@@ -38,8 +38,9 @@ def course_root(start: Path | None = None) -> Path:
 
 
 def pages(root: Path) -> list[Path]:
-    """All notebooks that are pages of the book."""
-    return sorted(p for p in (root / "chapters").rglob("*.ipynb") if _real(p))
+    """All notebooks that are pages of the book: the front page and those in ``chapters``."""
+    front = [root / "index.ipynb"] if (root / "index.ipynb").is_file() else []
+    return front + sorted(p for p in (root / "chapters").rglob("*.ipynb") if _real(p))
 
 
 def labs(root: Path) -> list[Path]:
