@@ -2,7 +2,8 @@
 
 A batch goes through in micro-batches, so that the processes work at the same time on different
 ones. Huang et al. 2019, "GPipe" (all forward, then all backward); Narayanan et al. 2019,
-"PipeDream" (one forward, one backward, which keeps fewer activations).
+"PipeDream" (one forward, one backward, which keeps fewer activations; here, unlike there, the
+weights change after the whole batch only).
 
 Legend: B batch, T sequence, M = d_model, V vocab_size.
 """

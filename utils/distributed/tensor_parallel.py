@@ -1,6 +1,6 @@
 """Tensor parallelism of a Transformer: heads and hidden units are shared out.
 
-Shoeybi et al. 2019, "Megatron-LM", section 3: the first matrix of a pair is cut by its output,
+Shoeybi et al. 2019, "Megatron-LM": the first matrix of a pair is cut by its output,
 the second by its input, so each pair costs one sum over the processes forward and one backward.
 Embeddings, norms, experts and head stay whole in every process, which all see the same batch.
 

@@ -40,6 +40,7 @@ def make_mask(
     window: int | None = None,
     real_BS: Tensor | None = None,
     position_BS: Tensor | None = None,
+    document_BS: Tensor | None = None,
     device: torch.device | None = None,
 ) -> Mask:
     """The mask for the last `queries` of `keys` slots.
@@ -47,9 +48,10 @@ def make_mask(
     `real_BS` (B, S) is False at padding; `position_BS` (B, S) gives positions, by which the
     window is counted where padding lies between tokens. A window of w shows a query itself
     and the w - 1 positions before it (Beltagy et al. 2020, "Longformer"; Mistral).
+    `document_BS` (B, S), whole numbers: a query sees keys with its own number only.
     """
     narrow = window is not None and keys > window
-    if real_BS is None and not narrow:
+    if real_BS is None and document_BS is None and not narrow:
         if not causal or queries == 1:
             return Mask()
         if queries == keys:
@@ -64,6 +66,9 @@ def make_mask(
         allowed = allowed & (distance_BTS < window)[:, None]
     elif narrow:
         allowed = allowed & (slot_T1 - slot_S < window)
+    if document_BS is not None:
+        own_BTS = document_BS[:, keys - queries :, None] == document_BS[:, None, :]
+        allowed = allowed & own_BTS[:, None]
     if real_BS is None:
         return Mask(allowed_B1TS=allowed.expand(-1, -1, queries, -1))
     allowed = (allowed & real_BS[:, None, None, :]).expand(-1, -1, queries, -1)

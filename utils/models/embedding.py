@@ -33,6 +33,20 @@ def check_shape(tokens: Tensor, mask: Tensor | None, name: str, max_length: int)
         )
 
 
+def check_documents(documents: Tensor, tokens: Tensor, cache: object | None) -> None:
+    """Refuse document numbers that are not whole and one a token, or that meet a cache."""
+    if not isinstance(documents, Tensor) or documents.is_floating_point():
+        kind = documents.dtype if isinstance(documents, Tensor) else type(documents).__name__
+        raise TypeError(f"documents must be a tensor of whole numbers, got {kind}")
+    if documents.shape != tokens.shape:
+        raise ValueError(
+            f"documents must have the tokens' shape {tuple(tokens.shape)}, "
+            f"got {tuple(documents.shape)}"
+        )
+    if cache is not None:
+        raise ValueError("documents are for whole rows: with a cache give each row one text")
+
+
 def check_ids(tokens: Tensor, vocab_size: int) -> None:
     """Raise ValueError if an id lies outside 0 … vocab_size - 1. On a GPU this waits for it."""
     if tokens.numel() == 0:
@@ -50,6 +64,14 @@ def count_positions(length: int, real_BT: Tensor | None, device: torch.device) -
     if real_BT is None:
         return torch.arange(length, device=device)
     return (real_BT.long().cumsum(-1) - 1).clamp_min(0)
+
+
+def restart_positions(document_BT: Tensor) -> Tensor:
+    """0, 1, 2, … anew wherever the number changes along a row, (B, T)."""
+    slot_T = torch.arange(document_BT.shape[1], device=document_BT.device)
+    begins_BT = F.pad(document_BT[:, 1:] != document_BT[:, :-1], (1, 0), value=True)
+    start_BT = torch.where(begins_BT, slot_T, 0).cummax(-1).values
+    return slot_T - start_BT
 
 
 def sinusoids(positions: Tensor, d_model: int, dtype: torch.dtype) -> Tensor:

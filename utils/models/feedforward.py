@@ -100,7 +100,8 @@ def load_balancing_loss(
     expert for all gives up to E. Fedus et al. 2021, "Switch Transformers", equations 4 to 6,
     with the shares of the k choices summed.
     """
-    logits_AE = torch.cat(logits).float()
+    logits_AE = torch.cat(logits)
+    logits_AE = logits_AE.to(torch.promote_types(logits_AE.dtype, torch.float32))
     E = logits_AE.shape[-1]
     probability_AE = logits_AE.softmax(-1)
     chosen_Ak = probability_AE.topk(experts_per_token, dim=-1).indices

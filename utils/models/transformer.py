@@ -20,7 +20,14 @@ from utils.models.attention import Mask, make_mask
 from utils.models.block import Block, Step
 from utils.models.cache import KVCache
 from utils.models.config import TransformerConfig
-from utils.models.embedding import Embedding, check_shape, count_positions, make_norm
+from utils.models.embedding import (
+    Embedding,
+    check_documents,
+    check_shape,
+    count_positions,
+    make_norm,
+    restart_positions,
+)
 from utils.models.feedforward import activate, load_balancing_loss
 from utils.models.rope import Rotary
 
@@ -89,6 +96,7 @@ class Transformer(nn.Module):
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,
         token_types: Tensor | None = None,
+        documents: Tensor | None = None,
         source: Tensor | None = None,
         source_mask: Tensor | None = None,
         memory: Tensor | None = None,
@@ -102,6 +110,10 @@ class Transformer(nn.Module):
         `memory` (B, S, M) that `encode` made of it. With a `cache` the tokens follow those in
         it. `last_only` gives logits (B, 1, V) of the last position. With head "none" the
         features (B, T, M) come back in place of logits.
+
+        `documents` (B, T), whole numbers, pack several texts into a row (see
+        `utils.data.token_batches.pack`): tokens see their own document only, and positions
+        restart with each, so logits equal those of the documents one by one.
 
         Targets of -100 do not count; in training mode the loss of a mixture of experts holds
         `balance_weight` times the load-balancing loss.
@@ -118,7 +130,8 @@ class Transformer(nn.Module):
         step = Step(masks={}, cache=cache)
         if self.encoder:
             self._read_source(step, source, source_mask, memory, tokens.shape[0])
-        features_BTM = self._features(tokens, step, attention_mask, positions, token_types)
+        given = (attention_mask, positions, token_types, documents)
+        features_BTM = self._features(tokens, step, *given)
         logits_BTV = self.logits(features_BTM[:, -1:] if last_only else features_BTM)
         if targets is None:
             return logits_BTV
@@ -136,12 +149,13 @@ class Transformer(nn.Module):
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,
         token_types: Tensor | None = None,
+        documents: Tensor | None = None,
     ) -> Tensor:
         """What the head sees, (B, T, M), of a model without a source."""
         if self.encoder:
             raise ValueError("an encoder-decoder has no features without a source: use encode")
         step = Step(masks={})
-        return self._features(tokens, step, attention_mask, positions, token_types)
+        return self._features(tokens, step, attention_mask, positions, token_types, documents)
 
     def router_logits(self, tokens: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
         """The routers' logits, one (B T, E) a layer, as `load_balancing_loss` takes them."""
@@ -220,8 +234,12 @@ class Transformer(nn.Module):
         attention_mask: Tensor | None,
         positions: Tensor | None,
         token_types: Tensor | None,
+        documents: Tensor | None = None,
     ) -> Tensor:
         check_shape(tokens, attention_mask, "tokens", self.config.max_length)
+        if documents is not None:
+            check_documents(documents, tokens, step.cache)
+            positions = restart_positions(documents) if positions is None else positions
         rows, new = tokens.shape
         start = self._prepare_cache(step.cache, rows, new)
         real_BT = None if attention_mask is None else attention_mask.bool()
@@ -241,6 +259,7 @@ class Transformer(nn.Module):
                 window=window,
                 real_BS=real_BS,
                 position_BS=position_BS,
+                document_BS=documents,
                 device=tokens.device,
             )
         x_BTM = self.embedding(tokens, positions, token_types)
