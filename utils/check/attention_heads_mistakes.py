@@ -148,16 +148,16 @@ def _joined(pairs: list, last: int, which: int, dim: int = 2) -> Tensor:
     return torch.cat([pair[which] for pair in pairs[: last + 1]], dim=dim)
 
 
-def _shared(pairs: list) -> list:
-    both = [pair for k, v in pairs for pair in ((k + 1, v - 1), (k, v))]
-    return appended(both)[1::2]
-
-
 def _reversed(pairs: list) -> list:
     turned = [appended(pairs[: i + 1][::-1])[-1] for i in range(len(pairs))]
     return [(k, v, n) for k, v, n in turned]
 
 
+SHARED = Mistake(
+    "shared",
+    "Two caches share their memory: what went into the one came out of the other.",
+    hint="Set up what is kept in __init__, on self; what stands in the class itself is shared.",
+)
 CACHE = (
     Mistake(
         "not-kept",
@@ -169,12 +169,6 @@ CACHE = (
         "not-kept-length",
         "append gave back the new keys and values alone, though the length grew.",
         lambda pairs: [(k, v, n) for (k, v), (_, _, n) in zip(pairs, appended(pairs), strict=True)],
-    ),
-    Mistake(
-        "shared",
-        "Two caches share their memory: what went into the one came out of the other.",
-        _shared,
-        "Set up what is kept in __init__, on self; what stands in the class itself is shared.",
     ),
     Mistake(
         "newest-first",

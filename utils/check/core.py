@@ -180,6 +180,11 @@ class Task:
             return trial.report_error(error)
         except Refused as refused:
             return refused.report
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            # What came has another form than the check can go through: no fault of ours, as the
+            # solutions show, and a learner's data must never end a run over many.
+            text = f"what came back has another form than asked ({type(error).__name__})."
+            return trial.report_error(LearnerError("bad_value", text))
         if not trial.checks:
             raise RuntimeError(f"the check {self.id} compared nothing: it would pass anything")
         return Report(self.id, self.title, passed=True, score=1.0, checks=trial.checks)
