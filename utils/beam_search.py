@@ -39,7 +39,7 @@ def beam_search(
     Score: sum of log-probabilities over (number of new tokens)^length_penalty; 0 compares
     whole probabilities, which favors short texts. The search ends when no unfinished beam can
     still beat the worst of `beams` finished ones. Wu et al. 2016, "Google's Neural Machine
-    Translation System", section 7, without its coverage term. `source` (1, S) is an
+    Translation System", without its coverage term. `source` (1, S) is an
     encoder-decoder's. Raises ValueError as `utils.generate.stream`, and for fewer than one
     beam.
     """

@@ -1,7 +1,7 @@
 """Muon: momentum whose update is made orthogonal, for the matrices of hidden layers.
 
 Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; the scaling
-of the step for AdamW's learning rates: Liu et al. 2025, arXiv:2502.16982, section 2.2.
+of the step for AdamW's learning rates: Liu et al. 2025, arXiv:2502.16982.
 
 Symbols: theta a matrix ``(R, C)``, g its gradient, mu momentum, lr learning rate, lambda decay.
 """

@@ -140,7 +140,7 @@ def clip_grad_norm(
 ) -> Tensor:
     """Scale all gradients in place so that their joint Euclidean norm is at most ``max_norm``.
 
-    Pascanu et al. 2013, algorithm 1; equal to ``torch.nn.utils.clip_grad_norm_``, with its 1e-6
+    Pascanu et al. 2013; equal to ``torch.nn.utils.clip_grad_norm_``, with its 1e-6
     in the denominator. Returns the norm before clipping, a scalar tensor; 0 without gradients.
     ``max_norm=float("inf")`` measures only. A norm that is not finite makes all gradients NaN or
     zero; ``error_if_nonfinite`` raises ValueError instead, and leaves the gradients alone.

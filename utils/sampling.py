@@ -47,7 +47,7 @@ GREEDY = Sampling(temperature=0.0)
 def repetition_penalty(logits_BV: Tensor, seen_BV: Tensor, penalty: float) -> Tensor:
     """Divide the logits of seen tokens by `penalty` where positive, else multiply.
 
-    Keskar et al. 2019, "CTRL", section 4.1. `seen_BV` is True at tokens that occurred.
+    Keskar et al. 2019, "CTRL". `seen_BV` is True at tokens that occurred.
     """
     less = torch.where(logits_BV < 0, logits_BV * penalty, logits_BV / penalty)
     return torch.where(seen_BV, less, logits_BV)
@@ -62,7 +62,7 @@ def top_k(logits_BV: Tensor, k: int) -> Tensor:
 def top_p(logits_BV: Tensor, p: float) -> Tensor:
     """Keep the fewest tokens that together hold at least probability p, never none.
 
-    Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration", section 3.1.
+    Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration".
     """
     ascending_BV, order_BV = logits_BV.sort(dim=-1)
     remove_BV = ascending_BV.softmax(-1).cumsum(-1) <= 1 - p

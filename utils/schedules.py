@@ -69,7 +69,7 @@ def linear(total: int, warmup: int = 0, floor: float = 0.0) -> Factor:
 
 
 def cosine(total: int, warmup: int = 0, floor: float = 0.0) -> Factor:
-    """Warm-up, then floor + (1 - floor)(1 + cos(pi p)) / 2 (Loshchilov and Hutter 2017, eq. 5)."""
+    """Warm-up, then floor + (1 - floor)(1 + cos(pi p)) / 2 (Loshchilov and Hutter 2017)."""
     _check_steps(total, floor, warmup=warmup)
     return _decaying(total, warmup, floor, DECAYS["cosine"])
 
@@ -77,7 +77,7 @@ def cosine(total: int, warmup: int = 0, floor: float = 0.0) -> Factor:
 def wsd(
     total: int, warmup: int = 0, decay: int = 0, floor: float = 0.0, shape: str = "1-sqrt"
 ) -> Factor:
-    """Warm-up, stable, decay (Hu et al. 2024, section 4): 1 until step N - D, then to ``floor``.
+    """Warm-up, stable, decay (Hu et al. 2024, "MiniCPM"): 1 until step N - D, then to ``floor``.
 
     ``shape`` of the decay: ``"linear"``, ``"cosine"`` or ``"1-sqrt"``, that is 1 - sqrt(p)
     (Hägele et al. 2024). The stable phase can be prolonged later without a new run.
@@ -97,7 +97,7 @@ def wsd(
 def inverse_sqrt(warmup: int, timescale: int | None = None) -> Factor:
     """Warm-up, then 1 / sqrt(1 + (t - W) / timescale); by default timescale = W.
 
-    With the default it is min(t / W, sqrt(W / t)), the schedule of Vaswani et al. 2017, eq. 3.
+    With the default it is min(t / W, sqrt(W / t)), the schedule of Vaswani et al. 2017.
     Raises ValueError if there is neither warm-up nor a timescale.
     """
     _check_steps(warmup=warmup)

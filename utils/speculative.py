@@ -1,7 +1,7 @@
 """Speculative decoding: a small model drafts, the large one checks several tokens at once.
 
-Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding",
-algorithm 1. What comes out has the large model's own distribution, whatever the draft.
+Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding".
+What comes out has the large model's own distribution, whatever the draft.
 
 Legend: V vocab_size, G drafted tokens in a round.
 """

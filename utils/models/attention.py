@@ -79,7 +79,7 @@ def make_mask(
 
 
 def attend(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Mask, dropout: float) -> Tensor:
-    """softmax(q k^T / sqrt(D)) v, (B, H, T, D) (Vaswani et al. 2017, equation 1).
+    """softmax(q k^T / sqrt(D)) v, (B, H, T, D) (Vaswani et al. 2017).
 
     Under autocast on a CPU it runs in float32, where the fused kernel is faster than in
     bfloat16. Grouped queries (Ainslie et al. 2023, "GQA") read each key once.

@@ -34,7 +34,7 @@ def check_images(images: Tensor, in_channels: int, smallest: int) -> None:
 
 @torch.no_grad()
 def initialize_he_(module: nn.Module) -> None:
-    """He's normal initialization by fan-out for every convolution (He et al. 2015, eq. 14)."""
+    """He's normal initialization by fan-out for every convolution (He et al. 2015)."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

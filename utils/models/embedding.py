@@ -75,7 +75,7 @@ def restart_positions(document_BT: Tensor) -> Tensor:
 
 
 def sinusoids(positions: Tensor, d_model: int, dtype: torch.dtype) -> Tensor:
-    """Vaswani et al. 2017, section 3.5: even columns sine, odd ones cosine; (..., T, M)."""
+    """Vaswani et al. 2017: even columns sine, odd ones cosine; (..., T, M)."""
     even = torch.arange(0, d_model, 2, device=positions.device, dtype=torch.float32)
     angle = positions[..., None].float() * torch.exp(even * (-math.log(10_000.0) / d_model))
     table = torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)
@@ -92,7 +92,7 @@ def make_norm(config: TransformerConfig) -> nn.Module:
 class Embedding(nn.Module):
     """Token vectors plus positions plus token types, (B, T) to (B, T, M).
 
-    With sinusoids the token vectors are scaled by sqrt(M) (Vaswani et al. 2017, section 3.4).
+    With sinusoids the token vectors are scaled by sqrt(M) (Vaswani et al. 2017).
     """
 
     def __init__(self, config: TransformerConfig) -> None:

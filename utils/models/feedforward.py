@@ -54,7 +54,7 @@ class SwiGLU(nn.Module):
 class MixtureOfExperts(nn.Module):
     """A router sends each token to its k best experts, each a SwiGLU (Mixtral).
 
-    Jiang et al. 2024, "Mixtral of Experts", section 2.1: the weights are a softmax over the
+    Jiang et al. 2024, "Mixtral of Experts": the weights are a softmax over the
     chosen k, which equals the softmax over all, chosen and scaled to sum to one. The router's
     softmax is at least float32. No token is dropped, whatever the load.
     """
@@ -97,7 +97,7 @@ def load_balancing_loss(
 
     `logits` holds one (N, E) a layer; all layers are taken together and padding (`real_BT`
     False) is left out, as in transformers. Even routing gives k = `experts_per_token`; one
-    expert for all gives up to E. Fedus et al. 2021, "Switch Transformers", equations 4 to 6,
+    expert for all gives up to E. Fedus et al. 2021, "Switch Transformers",
     with the shares of the k choices summed.
     """
     logits_AE = torch.cat(logits)

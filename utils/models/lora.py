@@ -103,7 +103,7 @@ def _adapter_options(weight: Tensor) -> dict:
 
 
 class LoRALinear(LoRALayer):
-    """y = W x + b + scale B A dropout(x), A ``(r, I)``, B ``(O, r)`` (Hu et al. 2022, eq. 3).
+    """y = W x + b + scale B A dropout(x), A ``(r, I)``, B ``(O, r)`` (Hu et al. 2022).
 
     A starts as a linear layer of torch's, B at zero, so that training starts from the base.
     ``(..., I)`` to ``(..., O)``. While merged the base layer alone computes, without dropout.

@@ -32,8 +32,8 @@ INITIALIZATIONS = ("torch", "he", "xavier", "lecun", "orthogonal", "zeros")
 def initialize_(module: nn.Module, scheme: str, std: float | None = None) -> nn.Module:
     """Fill the weights of all linear and convolution layers of ``module``, and zero their biases.
 
-    ``he``: normal, variance 2 / fan-in (He et al. 2015, eq. 10). ``xavier``: uniform, variance
-    2 / (fan-in + fan-out) (Glorot and Bengio 2010, eq. 16). ``lecun``: normal, variance
+    ``he``: normal, variance 2 / fan-in (He et al. 2015). ``xavier``: uniform, variance
+    2 / (fan-in + fan-out) (Glorot and Bengio 2010). ``lecun``: normal, variance
     1 / fan-in. ``orthogonal``: random orthogonal rows or columns (Saxe et al. 2014). ``zeros``:
     all weights 0. ``torch``: what the layers draw on their own; biases stay as they are.
     ``std`` replaces the scheme by a normal distribution of that standard deviation.

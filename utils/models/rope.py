@@ -1,6 +1,6 @@
 """Rotary position embedding (RoPE) and its ways to reach beyond the trained context.
 
-Su et al. 2021, "RoFormer", section 3.2: the pair (x_i, x_{i + head_dim/2}) turns by the angle
+Su et al. 2021, "RoFormer": the pair (x_i, x_{i + head_dim/2}) turns by the angle
 position * theta^(-2 i / head_dim), so that the product of a query and a key depends on their
 distance only. The pairing of halves is GPT-NeoX's and Llama's in Hugging Face's form.
 

@@ -51,7 +51,7 @@ class Transformer(nn.Module):
     """A transformer as its config says.
 
     Weights start as GPT-2's: normal with deviation 0.02, layers that write to the residual
-    path divided by sqrt(2 num_layers) (Radford et al. 2019, section 2.3), biases zero.
+    path divided by sqrt(2 num_layers) (Radford et al. 2019), biases zero.
     Built under `torch.device("meta")` it costs no memory and can be counted.
     """
 
