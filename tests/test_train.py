@@ -221,6 +221,7 @@ def test_out_of_memory_with_several_processes_is_refused(monkeypatch):
     trainer = trainer_of(model, torch.optim.SGD(model.parameters(), lr=0.1))
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
     with pytest.raises(RuntimeError, match="several processes"):
         trainer.fit([data], steps=1)
 

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from utils.batches import describe, tensors
+from utils.distributed.state import local, whole
+from utils.distributed.world import processes, summed, union
 
 
 def gradient_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
@@ -26,6 +28,8 @@ def read_step(
     are, and it costs half of what the norm costs. (A finite gradient whose sum or norm overflows
     looks bad here; ``culprits`` then finds nothing.)
     """
+    if processes() > 1:
+        return _read_shared_step(loss, gradients, norm)
     if loss.device.type != "cpu":
         total = norm if norm is not None else gradient_norm(gradients)
         value, size = torch.stack([loss.float(), total.float().to(loss.device)]).tolist()
@@ -38,11 +42,23 @@ def read_step(
     return value, None, isfinite(value) and all(isfinite(g.sum().item()) for g in gradients)
 
 
+def _read_shared_step(
+    loss: torch.Tensor, gradients: list[torch.Tensor], norm: torch.Tensor | None
+) -> tuple[float, float | None, bool]:
+    """`read_step` of several processes: the mean loss, and one verdict, the same in all."""
+    norm = None if norm is None else whole(norm)
+    sums = torch.stack([local(g).sum().float() for g in gradients])
+    bad = (~sums.isfinite()).any()
+    value, bad = summed(torch.stack([loss.double(), bad.double()])).tolist()
+    value, size = value / processes(), None if norm is None else norm.item()
+    return value, size, math.isfinite(value + (size or 0.0)) and not bad
+
+
 def culprits(named: list[tuple[str, nn.Parameter]]) -> tuple[list[str], list[str]]:
     """Return the names of parameters whose values, and whose gradients, are not finite."""
-    values = [name for name, p in named if not p.detach().isfinite().all()]
-    gradients = [name for name, p in named if p.grad is not None and not _finite(p.grad)]
-    return values, gradients
+    values = [name for name, p in named if not local(p.detach()).isfinite().all()]
+    gradients = [name for name, p in named if p.grad is not None and not _finite(local(p.grad))]
+    return union(values), union(gradients)
 
 
 def judge(

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 import torch
 from tqdm import tqdm
 
+from utils.distributed.world import rank
+
 
 @dataclass
 class History:
@@ -98,7 +100,7 @@ def progress_bar(show: bool | None, total: int | None, initial: int) -> tqdm:
 
     ``show=None`` shows it on a terminal only. A notebook never shows it: its outputs are stored.
     """
-    show = sys.stderr.isatty() if show is None else show
+    show = (sys.stderr.isatty() if show is None else show) and rank() == 0
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     quiet = not show or hasattr(shell, "kernel")
     return tqdm(total=total, initial=initial, disable=quiet, leave=False, unit="step")

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from utils.batches import batch_size, move, split
 from utils.checkpoint import rng_state, set_rng_state
 from utils.device import autocast
+from utils.distributed.world import share_or_all, summed
 
 
 def _scores(model: nn.Module, batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,9 +60,9 @@ class WeightedMeans:
 
     def __init__(self):
         self.values: dict[str, list[torch.Tensor]] = {}
-        self.weights: list[int] = []
+        self.weights: list[float] = []
 
-    def add(self, row: dict, weight: int) -> None:
+    def add(self, row: dict, weight: float) -> None:
         """Take the means over one batch of ``weight`` samples.
 
         Raises
@@ -86,14 +87,15 @@ class WeightedMeans:
         self.weights.append(weight)
 
     def read(self) -> dict[str, float]:
-        """Return the means. Raises ValueError when nothing was added."""
+        """Return the means over all processes. Raises ValueError when nothing was added."""
         if not sum(self.weights):
             raise ValueError("the loader for evaluation has no batches, so there is no mean")
         weights = torch.tensor(self.weights, dtype=torch.float64)
         means = {}
         for name, values in self.values.items():
             column = torch.stack(values).cpu().double()
-            means[name] = ((column * weights).sum() / weights.sum()).item()
+            both = summed(torch.stack([(column * weights).sum(), weights.sum()]))
+            means[name] = (both[0] / both[1]).item()
         return means
 
 
@@ -119,8 +121,9 @@ def evaluate(
     try:
         with torch.no_grad(), autocast(device, precision):
             for batch in loader:
-                for part in split(batch, parts):
-                    means.add(metrics(model, move(part, device)), batch_size(part))
+                mine, weight = share_or_all(batch)
+                for part in split(mine, parts):
+                    means.add(metrics(model, move(part, device)), weight * batch_size(part))
     finally:
         model.train(training)
         set_rng_state(rng)

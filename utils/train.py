@@ -13,15 +13,15 @@ import time
 import torch
 from torch import nn
 
-from utils import checkpoint as checkpoint_file
 from utils import learning_rate
 from utils import trainer_checks as check
 from utils.batches import Stream, batch_size, halve, is_out_of_memory, move, split
 from utils.device import autocast, pick_device, pick_precision
+from utils.distributed.world import processes, share
 from utils.finite import judge, read_step
 from utils.history import History, progress_bar
 from utils.objectives import accuracy_and_loss, cross_entropy, evaluate
-from utils.trainer_state import restore_trainer, trainer_state
+from utils.trainer_state import read_trainer, write_trainer
 
 __all__ = ["History", "Trainer", "accuracy_and_loss", "cross_entropy", "evaluate"]
 
@@ -152,10 +152,10 @@ class Trainer:
     def _backpropagate(self, batches: list) -> torch.Tensor | None:
         """Leave the gradient of the mean loss in the weights; return the loss, None if too big."""
         self.optimizer.zero_grad()
-        samples, mean = check.count_samples(batches), None
+        samples, mean = check.count_samples(batches) / processes(), None
         try:
             for batch in batches:
-                for part in split(batch, self.parts):
+                for part in split(share(batch), self.parts):
                     part = move(part, self.device)
                     with autocast(self.device, self.precision):
                         loss = check.checked_loss(self.loss_fn, self.model, part, self.step + 1)
@@ -182,7 +182,7 @@ class Trainer:
 
     def save(self, path) -> int:
         """Write all that is needed to go on bit-exactly, atomically; return the step."""
-        checkpoint_file.write(trainer_state(self), path)
+        write_trainer(self, path)
         return self.step
 
     def load(self, path) -> "Trainer":
@@ -195,5 +195,5 @@ class Trainer:
         ------
         FileNotFoundError, CheckpointError: no such file; damaged, foreign, of another model.
         """
-        restore_trainer(self, checkpoint_file.read(path))
+        read_trainer(self, path)
         return self

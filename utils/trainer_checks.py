@@ -7,12 +7,15 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.batches import batch_size, describe, is_out_of_memory
+from utils.distributed.state import unwrap
+from utils.distributed.world import processes
 
 
 def check_settings(model, optimizer, loss_fn, metrics, schedule, accumulate, clip) -> None:
     """Raise TypeError or ValueError unless the Trainer's settings make sense."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_wrapped(model)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(
             f"optimizer must be a torch optimizer, got {type(optimizer).__name__}; "
@@ -36,6 +39,20 @@ def check_settings(model, optimizer, loss_fn, metrics, schedule, accumulate, cli
         raise ValueError(f"clip must be a positive number (or None), got {clip!r}")
 
 
+def check_wrapped(model: nn.Module) -> None:
+    """Raise ValueError where several processes would train models that drift apart."""
+    if processes() == 1 or isinstance(model, nn.parallel.DistributedDataParallel):
+        return
+    from torch.distributed.fsdp import FSDPModule
+
+    if not isinstance(model, FSDPModule):
+        raise ValueError(
+            f"{processes()} processes train together, so the model must be shared: before the "
+            "optimizer is built, model = replicate(model), or shard(model) where it is too large "
+            "for one device (both in utils.distributed.data_parallel)"
+        )
+
+
 def check_count(name: str, value, least: int) -> None:
     """Raise TypeError or ValueError unless value is an integer, ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
@@ -53,7 +70,7 @@ def check_optimizer(
     ------
     ValueError: nothing to train, parameters of another model, or state on another device.
     """
-    names = {id(p): name for name, p in model.named_parameters()}
+    names = {id(p): name for name, p in unwrap(model).named_parameters()}
     held = [p for group in optimizer.param_groups for p in group["params"]]
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("the model has no parameter to train (all are frozen, or there is none)")

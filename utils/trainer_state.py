@@ -6,7 +6,15 @@ All is checked before anything is changed, so a refused checkpoint leaves the Tr
 import torch
 from torch import nn
 
-from utils.checkpoint import CheckpointError, rng_state
+from utils.checkpoint import CheckpointError, read, rng_state, write
+from utils.distributed.state import (
+    load_model,
+    load_optimizer,
+    unwrap,
+    whole_model,
+    whole_optimizer,
+)
+from utils.distributed.world import processes, rank, union
 from utils.history import History
 
 FORMAT = "large-models-measured training state, version 1"
@@ -18,9 +26,9 @@ def trainer_state(trainer) -> dict:
     return {
         "format": FORMAT,
         "torch": str(torch.__version__),
-        "model": trainer.model.state_dict(),
+        "model": whole_model(trainer.model),
         "optimizer_kind": type(trainer.optimizer).__name__,
-        "optimizer": trainer.optimizer.state_dict(),
+        "optimizer": whole_optimizer(trainer.optimizer),
         "schedule": schedule() if schedule else None,
         "scaler": trainer.scaler.state_dict() if trainer.scaler else None,
         "precision": str(trainer.precision),
@@ -31,6 +39,34 @@ def trainer_state(trainer) -> dict:
         "rng": trainer.stream.pending_rng or rng_state(),
         "history": trainer.history.state_dict(),
     }
+
+
+def write_trainer(trainer, path) -> None:
+    """Write the state, of all processes together, to a file by the first one's hand.
+
+    Raises
+    ------
+    OSError, TypeError: as `utils.checkpoint.write`; in every process.
+    """
+    state, error = trainer_state(trainer), None
+    if rank() == 0:
+        try:
+            write(state, path)
+        except (OSError, TypeError) as caught:
+            error = caught
+    refused = union([str(error)] if error else [])  # the others wait here for the file
+    if refused:
+        raise error or OSError(f"in the first process: {refused[0]}")
+
+
+def read_trainer(trainer, path) -> None:
+    """Bring the Trainer to what ``write_trainer`` wrote; every process reads the file.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError: as `utils.checkpoint.read` and `restore_trainer`.
+    """
+    restore_trainer(trainer, read(path))
 
 
 def restore_trainer(trainer, state: dict) -> None:
@@ -45,7 +81,7 @@ def restore_trainer(trainer, state: dict) -> None:
             f"this is not a Trainer's checkpoint: its format is not {FORMAT!r}. "
             "Weights alone are loaded with model.load_state_dict"
         )
-    check_model(trainer.model, state["model"])
+    check_model(unwrap(trainer.model), state["model"])
     check_optimizer(trainer.optimizer, state["optimizer_kind"], state["optimizer"])
     settings = {"precision": str(trainer.precision), "accumulate": trainer.accumulate}
     for name, here in settings.items():
@@ -59,14 +95,15 @@ def restore_trainer(trainer, state: dict) -> None:
         raise CheckpointError(
             "only one of checkpoint and Trainer has a torch scheduler: build the same schedule"
         )
-    trainer.model.load_state_dict(state["model"])
-    trainer.optimizer.load_state_dict(state["optimizer"])
+    load_model(trainer.model, state["model"])
+    load_optimizer(trainer.optimizer, state["optimizer"])
     if has_state:
         trainer.schedule.load_state_dict(state["schedule"])
     if trainer.scaler:
         trainer.scaler.load_state_dict(state["scaler"])
     trainer.stream.load_state_dict(state["stream"], state["rng"])
-    trainer.step, trainer.parts = state["step"], state["parts"]
+    trainer.step = state["step"]
+    trainer.parts = state["parts"] if processes() == 1 else 1  # they must split alike
     trainer.history = History(**state["history"])
 
 

@@ -6,9 +6,11 @@ Legend: B batch, T sequence.
 import copy
 
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from utils.models.config import TransformerConfig
 from utils.models.transformer import Transformer
+from utils.train import Trainer
 
 SIZES = {
     "vocab_size": 13,
@@ -36,10 +38,10 @@ NAMES = [  # how, family, bits
 ]
 
 
-def make(family: str, dtype: torch.dtype = torch.float64) -> Transformer:
+def make(family: str, dtype: torch.dtype = torch.float64, **more) -> Transformer:
     """A small model, always the same; no weight is zero."""
     torch.manual_seed(0)
-    config = TransformerConfig.of(family, **(SIZES | FAMILIES[family]))
+    config = TransformerConfig.of(family, **(SIZES | FAMILIES[family] | more))
     model = Transformer(config).to(dtype)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -97,3 +99,27 @@ def one_more_step(state: dict, family: str, dtype: torch.dtype = torch.float64) 
     optimizer.step()
     with torch.no_grad():
         return call(model, family, *batch(STEPS + 1)).item()
+
+
+def trainer_of(wrap, **more) -> Trainer:
+    """The Trainer of every run; `wrap` is `replicate`, `shard`, or nothing in one process."""
+    model = wrap(make("llama")) if wrap else make("llama")
+    settings = {"device": "cpu", "clip": 0.5, "accumulate": 2, "progress": False}
+    return Trainer(model, optimizer_of(model), loss_fn, **(settings | more))
+
+
+def loaders() -> tuple[DataLoader, DataLoader]:
+    """Shuffled batches of 5, the last of 4; and batches of 3 of which the last has one row."""
+    torch.manual_seed(7)
+    train, test = (
+        DataLoader(TensorDataset(*batch(9, n)), b, shuffle=n > 9) for n, b in ((24, 5), (7, 3))
+    )
+    return train, test
+
+
+def fit(trainer: Trainer, data: tuple, steps: int, path=None) -> dict:
+    """Train to a step with `loaders()`; what the history says."""
+    train, test = data
+    history = trainer.fit(train, steps=steps, evaluate=test, evaluate_every=2, checkpoint=path)
+    losses = [row["loss"] for row in history.evaluations]
+    return {"losses": history.loss, "norms": history.grad_norm, "evaluations": losses}

@@ -12,7 +12,7 @@ from utils.distributed.data_parallel import replicate, shard
 from utils.distributed.pipeline import Pipeline
 from utils.distributed.state import load_state, whole, whole_state
 from utils.distributed.tensor_parallel import clip_gradients, tensor_parallel
-from utils.distributed.world import finish, rank, share, start, summed
+from utils.distributed.world import finish, rank, share, start, summed, union
 
 
 def gradients_of(model):
@@ -70,6 +70,58 @@ def pipeline(family, dtype, schedule):
     return {"losses": losses, "gradients": gradients, "kept": kept} | state
 
 
+def trainers(wrap, how, folder):
+    """The Trainer: on to a checkpoint and further; and on from one that one process wrote."""
+    trainer, data = runs.trainer_of(wrap), runs.loaders()
+    runs.fit(trainer, data, 3, folder / f"{how}.pt")
+    whole_run = runs.fit(trainer, data, 6)
+    taken = runs.trainer_of(wrap).load(folder / "alone.pt")
+    resumed = runs.fit(taken, runs.loaders(), 6)
+    return {"run": whole_run, "resumed": resumed}
+
+
+def said(call):
+    """What every process says when it refuses."""
+    try:
+        call()
+    except (ValueError, OSError, FloatingPointError) as error:
+        return union([f"{rank()} {type(error).__name__}: {error}"])
+    return union([f"{rank()} went on"])
+
+
+def refusals(folder):
+    """Errors must come in every process, or one would wait for the other."""
+
+    def poisoned(model, data):
+        loss = runs.loss_fn(model, data)
+        return loss * float("nan") if rank() == 1 else loss
+
+    def steep(model, data):
+        factor = 1e308 if rank() == 1 else 1.0  # finite loss, infinite gradients
+        loss = runs.loss_fn(model, data)
+        return loss + (loss - loss.detach()) * factor * factor
+
+    def fit(loss_fn, wrap):
+        trainer = runs.trainer_of(wrap, clip=None)
+        trainer.loss_fn = loss_fn
+        return lambda: runs.fit(trainer, runs.loaders(), 2)
+
+    one_row = [runs.batch(0, rows=1)]
+    return {
+        "plain model": said(lambda: runs.trainer_of(None)),
+        "loss": said(fit(poisoned, shard)),
+        "gradient": said(fit(steep, shard)),
+        "few rows": said(lambda: runs.trainer_of(shard).fit(one_row, steps=1)),
+        "no folder": said(lambda: runs.trainer_of(shard).save(folder / "none" / "c.pt")),
+        "heads": said(lambda: tensor_parallel(runs.make("llama", num_kv_heads=1))),
+        "dropout": said(lambda: tensor_parallel(runs.make("gpt2", dropout=0.1))),
+        "layers": said(lambda: Pipeline(runs.make("gpt2", num_layers=1), 2)),
+        "schedule": said(lambda: Pipeline(runs.make("gpt2"), 2, "2f2b")),
+        "micro-batches": said(lambda: Pipeline(runs.make("gpt2"), 1)),
+        "experts": said(lambda: Pipeline(runs.make("mixtral"), 2)),
+    }
+
+
 def run(how, family, kind):
     """One run, named as in `runs.NAMES`."""
     dtype = runs.DTYPES[kind]
@@ -82,12 +134,15 @@ def run(how, family, kind):
     return train(wrap(runs.make(family, dtype)), family, share)
 
 
-def jobs():
+def jobs(folder):
     """Name and call of every run."""
     for name in runs.NAMES:
         yield name, lambda name=name: run(*name.split())
     for name, wrap in (("ddp", replicate), ("fsdp", shard), ("tp", tensor_parallel)):
         yield f"taken up {name}", lambda w=wrap: taken_up(w, "qwen3")
+    for name, wrap in (("ddp", replicate), ("fsdp", shard)):
+        yield f"trainer {name}", lambda w=wrap, n=name: trainers(w, n, folder)
+    yield "refusals", lambda: refusals(folder)
 
 
 def main(folder: Path) -> None:
@@ -95,7 +150,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     start("cpu", minutes=1)
     results = {}
-    for name, job in jobs():
+    for name, job in jobs(folder):
         begin = time.perf_counter()
         try:
             results[name] = job()
