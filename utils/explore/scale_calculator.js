@@ -1,5 +1,5 @@
 // What a Transformer costs: parameters, bytes, operations, days, kilowatt-hours and money.
-// N parameters, L layers, M = H D width, H heads of size D, K key and value heads, F feed-forward
+// N parameters, L layers, M = H d width, H heads of size d, K key and value heads, F feed-forward
 // width, V vocabulary, E experts of which k work on a token, T tokens in a sequence, B sequences
 // on a GPU at once, G GPUs, e bytes of a number in training.
 const SHAPE_FIELDS = ["family", "num_layers", "num_heads", "num_kv_heads", "head_size", "d_ff", "vocab_size", "context_length", "num_experts", "experts_per_token"];
@@ -115,10 +115,10 @@ function figures(s, r) {
   const state = 4 * OPTIMIZERS[s.optimizer] + (e === 2 ? 4 : 0);
   const split = (stage) => (s.zero >= stage ? ` ÷ ${whole(s.gpus)} GPUs (ZeRO ${s.zero})` : "");
   const N = whole(r.parameters);
-  const attention = "M (H + 2 K) D + M H D";
+  const attention = "M (H + 2 K) d + M H d";
   const feed = `${c.gated ? 3 : 2} M F${c.E ? ` × ${c.E} experts + M E (router)` : ""}`;
   const rest = { gpt2: "biases and norms; tables V M + T M", bert: "biases and norms; tables (V + T + 2) M; pooler M² + M", llama: "norms; table and head 2 V M", qwen2: "biases of Q, K, V and norms; table and head 2 V M" }[c.family];
-  const kept = `${e} × (4 M + 2 (H + K) D + ${c.E ? `${c.experts_per_token} (4 F + 2 M)` : `${c.gated ? 4 : 2} F`})${c.gated ? "" : " + 2 M of dropout masks"}`;
+  const kept = `${e} × (4 M + 2 (H + K) d + ${c.E ? `${c.experts_per_token} (4 F + 2 M)` : `${c.gated ? 4 : 2} F`})${c.gated ? "" : " + 2 M of dropout masks"}`;
   const scores = `${c.gated ? e : 2 * e + 1} H T of attention weights`;
   const mode = {
     nothing: `${kept} + ${scores}, a token and block`,
@@ -127,7 +127,7 @@ function figures(s, r) {
   }[s.recompute];
   const again = { nothing: "", attention: ", attention's forward pass once more", blocks: ", all blocks' forward pass once more" }[s.recompute];
   const peak = `${si(gpu.peak / (e === 2 ? 1 : 2), "FLOP/s")} ${e === 2 ? "bf16" : "TF32"} peak`;
-  const cache = c.causal ? `2 (keys, values) × 2 bytes × L K D × T B = 4 × ${c.num_layers} × ${c.num_kv_heads} × ${c.head_size} × ${whole(s.sequence)} × ${s.batch}` : "An encoder keeps none";
+  const cache = c.causal ? `2 (keys, values) × 2 bytes × L K d × T B = 4 × ${c.num_layers} × ${c.num_kv_heads} × ${c.head_size} × ${whole(s.sequence)} × ${s.batch}` : "An encoder keeps none";
   return [
     ["Parameters N", whole(r.parameters), `L (${attention} + ${feed}) + ${rest}`],
     ["Active on a token", whole(r.active_parameters), c.E ? `N with ${c.experts_per_token} of ${c.E} experts` : "All of N: no experts"],
@@ -140,48 +140,53 @@ function figures(s, r) {
     ["KV cache", si(r.kv_cache, "B"), cache],
     ["GPUs to generate", whole(r.serving_gpus), `(weights + KV cache) ÷ ${si(gpu.memory, "B")}, rounded up`],
     ["Tokens/s at most", c.causal ? si(r.decode_rate) : "none", `B × ${si(gpu.bandwidth, "B/s")} × GPUs ÷ (bytes of the active matrices + KV cache): each is read once a token`],
-    ["FLOPs of training", power10(r.flops), `(6 N_matrices + 12 L T H D) × tokens; the rule 6 N_active × tokens gives ${power10(r.rule_flops)}`],
+    ["FLOPs of training", power10(r.flops), `(6 N_matrices + 12 L T H d) × tokens; the rule 6 N_active × tokens gives ${power10(r.rule_flops)}`],
     ["FLOPs carried out", power10(r.executed_flops), `FLOPs of training${again}`],
-    ["GPU-hours", si(r.gpu_hours), `FLOPs carried out ÷ (${peak} × ${Math.round(100 * s.utilisation)} %) ÷ 3,600 s`],
+    ["GPU-hours", words(r.gpu_hours), `FLOPs carried out ÷ (${peak} × ${Math.round(100 * s.utilisation)} %) ÷ 3,600 s`],
     ["Time of training", span(r.seconds), `GPU-hours ÷ ${whole(s.gpus)} GPUs`],
     ["Energy", si(r.energy * 1000, "Wh"), `GPU-hours × ${gpu.power} W: boards at full power, without cooling and the rest`],
-    ["Cost", `$${si(r.cost)}`, `GPU-hours × $${s.price.toFixed(2)}, your price`],
+    ["Cost", `$${words(r.cost)}`, `GPU-hours × $${s.price.toFixed(2)}, your price`],
   ];
 }
 
 const KINDS = [["weights", "blue"], ["gradients", "orange"], ["optimizer", "green"], ["activations", "purple"]];
+const PICTURE = "flex:1 1 280px;min-width:0;max-width:100%;font-size:12px";
 
-function svgText(value, x, y, anchor = "start", fill = "currentColor") {
-  return make("text", { x, y, "text-anchor": anchor, fill }, value);
+function svgText(value, x, y, anchor = "start") {
+  return make("text", { x, y, "text-anchor": anchor, fill: "currentColor" }, value);
 }
 
-// Bars of bytes by kind, training above, generating below, and the GPU's memory as a line.
+// Bars of bytes by kind, training above, generating below, and one GPU's memory as a line.
 function memoryChart() {
   const [width, left, right] = [340, 4, 8];
-  const svg = make("svg", { viewBox: `0 0 ${width} 166`, role: "img" });
-  svg.style.cssText = "flex:1 1 280px;min-width:0;max-width:100%;font-size:12px";
+  const svg = make("svg", { viewBox: `0 0 ${width} 170`, role: "img", style: PICTURE });
   function draw(s, r, label) {
     const memory = GPUS[s.gpu].memory;
-    const most = 1.06 * Math.max(r.training_memory, r.serving_memory, memory);
-    const x = (v) => left + (v / most) * (width - left - right);
+    const x = (v) => left + (v / (1.06 * Math.max(r.training_memory, r.serving_memory, memory))) * (width - left - right);
     const bar = (title, parts, y) => {
-      svg.append(svgText(title, left, y - 6));
+      svg.append(svgText(title, left, y - 8));
       let from = 0;
-      for (const [name, color, value] of parts) {
+      for (const [color, value] of parts) {
         const [a, b] = [x(from), x(from + value)];
         svg.append(make("rect", { x: a, y, width: Math.max(b - a - 1, 0), height: 22, fill: COLORS[color] }));
-        if (b - a > name.length * 6.2) svg.append(svgText(name, a, y + 35, "start", COLORS[color]));
         from += value;
       }
+      const line = { x1: x(memory), x2: x(memory), y1: y - 4, y2: y + 26, "stroke-width": 2 };
+      svg.append(make("line", { ...line, stroke: "currentColor", "stroke-dasharray": "4 3" }));
     };
     svg.setAttribute("aria-label", label);
     svg.replaceChildren();
     const values = [r.weights, r.gradients, r.optimizer_states, r.activations];
-    bar(`Training, each GPU: ${si(r.training_memory, "B")}`, KINDS.map(([n, k], i) => [n, k, values[i]]), 22);
-    bar(`Generating, in all: ${si(r.serving_memory, "B")}`, [["weights", "blue", r.serving_weights], ["KV cache", "orange", r.kv_cache]], 86);
-    const line = { x1: x(memory), x2: x(memory), y1: 20, y2: 136, stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": "4 3" };
+    const cache = r.kv_cache ? ` + KV cache ${si(r.kv_cache, "B")}` : "";
+    bar(`Training, on each GPU: ${si(r.training_memory, "B")}`, KINDS.map(([, color], i) => [color, values[i]]), 22);
+    bar(`Generating, in all: weights ${si(r.serving_weights, "B")}${cache}`, [["blue", r.serving_weights], ["purple", r.kv_cache]], 74);
     const end = x(memory) > width / 2;
-    svg.append(make("line", line), svgText(`one ${s.gpu}: ${si(memory, "B")}`, x(memory) + (end ? -4 : 4), 150, end ? "end" : "start"));
+    svg.append(svgText(`one ${s.gpu}: ${si(memory, "B")}`, x(memory), 113, end ? "end" : "start"));
+    KINDS.forEach(([name, color], i) => {
+      const [px, py] = [left + (i % 2) * 165, 136 + 18 * Math.floor(i / 2)];
+      const swatch = make("rect", { x: px, y: py - 9, width: 10, height: 10, fill: COLORS[color] });
+      svg.append(swatch, svgText(`${name} ${si(values[i], "B")}`, px + 15, py));
+    });
   }
   return { svg, draw };
 }
@@ -189,23 +194,25 @@ function memoryChart() {
 // Time of training on a logarithmic axis, on one GPU and on all.
 function timeChart() {
   const [width, left, right] = [340, 4, 12];
-  const ticks = [[1, "1 s"], [3600, "1 h"], [86400 * 30, "1 month"], [31557600 * 10, "10 years"], [31557600 * 1e4, "10,000 years"]];
-  const [low, high] = [0, Math.log10(31557600 * 1e6)];
+  const year = 31557600;
+  const ticks = [[60, "1 min"], [86400, "1 day"], [year, "1 year"], [1000 * year, "1,000 years"]];
+  const [low, high] = [0, Math.log10(1e6 * year)];
   const x = (v) => left + ((Math.min(Math.max(Math.log10(v), low), high) - low) / (high - low)) * (width - left - right);
-  const svg = make("svg", { viewBox: `0 0 ${width} 166`, role: "img" });
-  svg.style.cssText = "flex:1 1 280px;min-width:0;max-width:100%;font-size:12px";
+  const svg = make("svg", { viewBox: `0 0 ${width} 170`, role: "img", style: PICTURE });
   function draw(s, r, label) {
     svg.setAttribute("aria-label", label);
     svg.replaceChildren();
     for (const [at, name] of ticks) {
-      svg.append(make("line", { x1: x(at), x2: x(at), y1: 8, y2: 122, stroke: "currentColor", "stroke-opacity": 0.25 }));
-      svg.append(svgText(name, x(at), 136, at === 1 ? "start" : "middle"));
+      for (const y of [20, 72]) {
+        svg.append(make("line", { x1: x(at), x2: x(at), y1: y, y2: y + 30, stroke: "currentColor", "stroke-opacity": 0.4 }));
+      }
+      svg.append(svgText(name, x(at), 116, "middle"));
     }
-    svg.append(svgText("time of training (logarithmic)", width / 2, 154, "middle"));
-    const rows = [["one GPU", r.seconds * s.gpus, "orange", 22], [`${whole(s.gpus)} GPUs`, r.seconds, "blue", 80]];
-    for (const [name, seconds, color, y] of rows) {
-      svg.append(svgText(`${name}: ${span(seconds)}`, left + 2, y - 4));
-      svg.append(make("rect", { x: left, y, width: Math.max(x(seconds) - left, 1), height: 22, fill: COLORS[color] }));
+    svg.append(svgText("time of training (logarithmic axis)", width / 2, 136, "middle"));
+    const rows = [["one GPU", r.seconds * s.gpus, 22], [`${whole(s.gpus)} GPUs`, r.seconds, 74]];
+    for (const [name, seconds, y] of rows) {
+      svg.append(svgText(`${name}: ${span(seconds)}`, left, y - 8));
+      svg.append(make("rect", { x: left, y, width: Math.max(x(seconds) - left, 1), height: 22, fill: COLORS.blue }));
     }
   }
   return { svg, draw };
@@ -223,7 +230,7 @@ const ROW = "display:flex;flex-wrap:wrap;gap:0.5rem 1rem;align-items:end";
 
 function shapeControls(model) {
   const specs = [
-    ["num_layers", "Layers L", 1, 200], ["num_heads", "Heads H", 1, 256], ["head_size", "Head size D", 2, 512],
+    ["num_layers", "Layers L", 1, 200], ["num_heads", "Heads H", 1, 256], ["head_size", "Head size d", 2, 512],
     ["num_kv_heads", "Key-value heads K", 1, 256], ["d_ff", "Feed-forward width F", 1, 200000], ["vocab_size", "Vocabulary V", 1, 1000000],
     ["num_experts", "Experts E (0: dense)", 0, 256], ["experts_per_token", "Experts on a token", 1, 256],
   ];
@@ -246,14 +253,15 @@ function shapeControls(model) {
       field.set(c[key]);
       if (key.includes("expert")) field.input.disabled = !c.gated;
     }
-    note.textContent = `Width M = H × D = ${whole(c.M)}.`;
+    note.textContent = `Width M = H × d = ${whole(c.M)}.`;
   }
   return { box, set };
 }
 
 function settingControls(model) {
   const bind = binder(model);
-  const log2 = (key, label, low, high) => slider(label, { min: low, max: high, step: 1 }, (v) => bind(key)(2 ** v), (v) => whole(2 ** v));
+  const log2 = (key, label, high, unit = "") =>
+    slider(label, { min: unit ? 7 : 0, max: high, step: 1 }, (v) => bind(key)(2 ** v), (v) => whole(2 ** v) + unit);
   const amount = slider("Training tokens", { min: 0, max: AMOUNTS.length - 1, step: 1 }, (v) => bind("tokens")(AMOUNTS[v]), (v) => words(AMOUNTS[v] ?? model.get("tokens")));
   const nearest = (tokens) => AMOUNTS.reduce((best, v, i) => (Math.abs(Math.log(v / tokens)) < Math.abs(Math.log(AMOUNTS[best] / tokens)) ? i : best), 0);
   const preset = dropdown("Model", Object.entries(PRESETS).map(([key, row]) => [key, row[0]]), (value) => {
@@ -263,9 +271,9 @@ function settingControls(model) {
     bind("preset")(value);
   });
   const gpu = dropdown("GPU", Object.entries(GPUS).map(([key, g]) => [key, g.label]), bind("gpu"));
-  const sequence = log2("sequence", "Tokens in a sequence T", 7, 20);
-  const batch = log2("batch", "Sequences at once B", 0, 10);
-  const gpus = log2("gpus", "GPUs in training G", 0, 15);
+  const sequence = log2("sequence", "Context T", 20, " tokens");
+  const batch = log2("batch", "Sequences at once B", 10);
+  const gpus = log2("gpus", "GPUs in training G", 15);
   const precision = choice("Training in bits", [16, 32], bind("precision"));
   const zero = choice("ZeRO stage", [0, 1, 2, 3], bind("zero"));
   const bits = choice("Generating: bits of a weight", [32, 16, 8, 4], bind("serve_bits"));
@@ -315,7 +323,7 @@ function render({ model, el }) {
   const keys = ["preset", "shape", "gpu", "sequence", "batch", "gpus", "tokens", "precision", "optimizer", "zero", "recompute", "utilisation", "price", "serve_bits"];
   const [controls, shape] = [settingControls(model), shapeControls(model)];
   const [memory, time, list] = [memoryChart(), timeChart(), figureList()];
-  const live = make("p", { "aria-live": "polite", style: "min-height:4.5em;margin:0.5rem 0" });
+  const live = make("p", { "aria-live": "polite", style: "min-height:4.95em;margin:0.5rem 0" });
   const table = dataTable("What it costs, with formulas", ["quantity", "value", "formula"]);
   function update() {
     const s = Object.fromEntries(keys.map((key) => [key, model.get(key)]));
@@ -332,10 +340,10 @@ function render({ model, el }) {
   for (const key of keys) model.on(`change:${key}`, update);
   const summary = make("summary", {}, "Each figure and its formula");
   el.append(
-    make("p", {}, make("strong", {}, "Question. "), "At how many tokens does the KV cache of Llama 3 8B outgrow its weights?"),
-    controls.main,
-    make("div", { style: `${ROW};margin-top:0.5rem` }, memory.svg, time.svg),
+    make("p", {}, make("strong", {}, "Question. "), "At how many tokens of context does the KV cache of Llama 3 8B outgrow its weights?"),
+    make("div", { style: ROW }, memory.svg, time.svg),
     live,
+    controls.main,
     make("details", {}, summary, list.box),
     controls.more,
     shape.box,

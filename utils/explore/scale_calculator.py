@@ -1,6 +1,6 @@
 """What a Transformer costs: parameters, bytes, operations, days, kilowatt-hours and money.
 
-Legend: N parameters, L layers, M = H D width, H heads of size D, K key and value heads,
+Legend: N parameters, L layers, M = H d width, H heads of size d, K key and value heads,
 F feed-forward width, V vocabulary, E experts of which k work on a token, T tokens in a
 sequence, B sequences on a GPU at once, G GPUs, e bytes of a number in training.
 """
@@ -192,7 +192,7 @@ def scale_figures(**settings) -> dict[str, float]:
     """Every figure of the explorable: parameters, bytes, FLOPs, seconds, kWh, money.
 
     Settings are the traits of `ScaleCalculator`, with its defaults; `shape` overrides fields of
-    the preset's. FLOPs are 6 N_matrices + 12 L T H D a token, and those run again on top; time
+    the preset's. FLOPs are 6 N_matrices + 12 L T H d a token, and those run again on top; time
     is FLOPs / (G peak utilisation), energy the boards' full power. Raises ValueError for a
     setting that is unknown or out of range.
     """
@@ -218,7 +218,7 @@ class ScaleCalculator(Explorable):
         "With JavaScript, choose a model and a GPU here; bars show memory by kind against the "
         "GPU's memory and the time of training, and each figure tells its formula."
     )
-    heights = ("44rem", "70rem")
+    heights = ("36rem", "66.5rem")
     preset = traitlets.Unicode("llama-3-8b").tag(sync=True)
     shape = traitlets.Dict({}).tag(sync=True)
     gpu = traitlets.Unicode("H100").tag(sync=True)

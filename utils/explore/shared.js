@@ -25,7 +25,8 @@ function make(tag, attributes = {}, ...children) {
 function slider(label, attributes, onInput, show = (value) => `${value}`) {
   const input = make("input", { type: "range", ...attributes });
   input.style.width = "100%";
-  const shown = make("output", { style: "float:right;font-variant-numeric:tabular-nums" });
+  // No <output>: a label names its first labelable element, and that must be the slider.
+  const shown = make("span", { "aria-hidden": "true", style: "float:right;font-variant-numeric:tabular-nums" });
   const box = make("label", { style: "display:block;flex:1 1 12rem" }, label, shown, input);
   function set(value) {
     input.value = value;
