@@ -7,11 +7,12 @@ on equal batches; that they end with equal weights, to the bit, is asserted.
 
 The clock is the processor time of the contender's own thread, with one thread for torch. All runs
 are under way at once and take turns: a round is a few steps of each, in an order drawn anew, while
-the others wait for the next batch. So set-up and end of a run do not count, a change of the
-machine's speed meets all of them, and what is compared are differences and ratios within a round.
-What counts is the quarter of the rounds in which all contenders together took least: in the others
-the machine was busy with something else. A turn lasts from the first batch handed out to the request after its last one: whole steps, also
-for a contender that fetches one batch ahead.
+the others wait for the next batch. What is compared are differences and ratios within a round, and
+of the rounds the quarter counts in which all contenders together took least: in the others the
+machine was busy with something else. A turn lasts from the first batch handed out to the request
+after its last one: whole steps, also for a contender that fetches one batch ahead. On Linux freed
+memory is kept, in one arena for all threads: else the kernel hands out fresh pages for the
+gradients of every step, which costs as much as the step and differs from thread to thread.
 
 The bare loop and ours read the loss each step (ours also looks for NaN in the gradient, one pass
 over it: the part of its cost that grows with the model); the other two do neither.
@@ -258,11 +259,8 @@ def compare(case: str, rounds: int) -> dict:
     for name, mine in times.items():
         step, rate = spread(mine), ratio(mine, times["bare"])
         over = spread(a - b for a, b in zip(mine, times["bare"], strict=True))
-        rows[name] = {
-            "microseconds_per_step": step,
-            "microseconds_over_bare": over,
-            "ratio_to_bare": rate,
-        }
+        keys = ("microseconds_per_step", "microseconds_over_bare", "ratio_to_bare")
+        rows[name] = dict(zip(keys, (step, over, rate), strict=True))
         print(
             f"  {name:13} {step['median']:10.1f} us a step  {over['median']:+9.1f} us  "
             f"x {rate['median']:.4f} ({rate['low']:.4f} to {rate['high']:.4f})"
