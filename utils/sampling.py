@@ -92,6 +92,8 @@ def process(logits_BV: Tensor, sampling: Sampling, seen_BV: Tensor | None = None
         logits_BV = repetition_penalty(logits_BV, seen_BV, sampling.repetition_penalty)
     if sampling.temperature == 0:
         return logits_BV
+    if sampling.temperature < 1e-3:  # the best to 0, so that no quotient overflows to infinity
+        logits_BV = logits_BV - logits_BV.amax(-1, keepdim=True)
     logits_BV = logits_BV / sampling.temperature
     if sampling.top_k is not None:
         logits_BV = top_k(logits_BV, sampling.top_k)
