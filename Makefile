@@ -10,7 +10,7 @@ BIN := .venv/bin
 HTML := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test all-tests lint unit nbval browser notebooks check links book-sphinx clean
+.PHONY: help book serve lab test all-tests lint unit nbval browser notebooks check labs links book-sphinx clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -44,6 +44,9 @@ notebooks: .venv/all-ready  ## run all notebooks and store their outputs (one: m
 check: .venv/all-ready  ## check the notebooks: fresh, numbers true, anatomy, alt text, sizes
 	$(BIN)/python -m utils.course check $(PAGE)
 
+labs: .venv/all-ready  ## make the student form of the labs from labs/solutions
+	$(BIN)/python -m utils.course labs
+
 test: .venv/all-ready  ## everything that CI runs, without the network where Linux can cut it off
 	@if .ci/offline --possible 2>/dev/null; then exec .ci/offline $(MAKE) all-tests; \
 	else echo "THE NETWORK IS NOT CUT OFF: this system cannot; the tests run all the same"; exec $(MAKE) all-tests; fi
@@ -58,7 +61,7 @@ unit: .venv/all-ready
 	$(BIN)/python -m pytest -q -m "not browser" -n $(JOBS) --dist loadfile
 
 nbval: .venv/all-ready
-	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:cacheprovider -n $(JOBS) --dist loadfile index.ipynb chapters
+	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:cacheprovider -n $(JOBS) --dist loadfile index.ipynb chapters labs/solutions
 
 browser: .venv/all-ready book
 	$(BIN)/python -m pytest -q -m browser -n $(JOBS) --dist loadfile

@@ -312,3 +312,24 @@ def test_normalizer_keeps_the_student_form(source):
     student = labs.release(source, lab(NAME), ROOT)
     for cell in student.cells:
         assert cell.get("id") and not normalize.RANDOM_ID.match(cell.id)
+
+
+def test_the_example_of_contributing_is_a_lab():
+    """Its check module, its solution and its check line work as they stand there."""
+    from utils.check.core import task_rng
+    from utils.check.local import LocalLearner
+
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## A new lab")[2]
+    module, solution, line = re.findall("```python\n(.*?)```", text, re.S)[:3]
+    checks, learner = {}, {}
+    exec(module, checks)
+    exec(solution, learner)
+    about = checks["LAB"]
+    assert labs.CHECK.search(line).groups() == ("means", "mean", "mean")
+    assert sum(1 for text in module.splitlines() if text) <= 11
+    assert about["mean"].check(LocalLearner(learner), task_rng("mean", 1)).passed
+    wrong = LocalLearner({"mean": lambda x: x.sum()})
+    assert about["mean"].check(wrong, task_rng("mean", 1)).mistake == "sum"
+    cells = [new_code_cell(solution), new_code_cell(line)]
+    cells.append(new_code_cell('check.everything("means", globals())'))
+    assert labs.problems(new_notebook(cells=cells), about) == []

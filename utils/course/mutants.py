@@ -142,6 +142,9 @@ def _of_call(node: ast.Call) -> Iterator[tuple[str, Any]]:
         yield "missing call", lambda n: n.func.value
     if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred | ast.GeneratorExp):
         yield "missing call", lambda n: n.args[0]
+    if len(node.args) == 2 and not any(isinstance(a, ast.Starred) for a in node.args):
+        for at in (0, 1):
+            yield "missing term", lambda n, i=at: n.args[i]
     for at in range(len(node.args) - 1):
         yield "arguments", lambda n, i=at: _swap(n, i)
     for at in range(len(node.keywords)):

@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 import nbformat
-from PIL import Image
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_METADATA = ("tags", "mystnb", "nbgrader", "lmm", "editable", "deletable")
@@ -153,6 +152,8 @@ def _clean(text: str, root: Path) -> str:
 
 def _png(encoded: str, photo: bool) -> str:
     """Drop the metadata of a fresh picture; reduce a big line drawing to 255 colours."""
+    from PIL import Image  # publishing labs does without
+
     raw = base64.b64decode(encoded)
     image = Image.open(io.BytesIO(raw))
     if "Software" not in image.info:  # matplotlib signs its pictures; this one has been here
