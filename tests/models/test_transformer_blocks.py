@@ -356,6 +356,8 @@ BAD_CALLS = [
     (lambda m: m(tokens(1, 33)), ValueError, "33 positions, the model takes 32"),
     (lambda m: m(torch.tensor([[1, 31]])), ValueError, r"0 … 30, got 1 … 31"),
     (lambda m: m(torch.tensor([[-1, 3]])), ValueError, r"0 … 30, got -1 … 3"),
+    (lambda m: m(tokens(2, 5), tokens(2, 5) + 30), ValueError, r"targets must lie in 0 … 30, or"),
+    (lambda m: m(tokens(2, 5), tokens(2, 5) - 31), ValueError, r"be -100 not to count"),
     (lambda m: m(tokens(2, 5), tokens(2, 4)), ValueError, "targets must have the tokens' shape"),
     (lambda m: m(tokens(2, 5), attention_mask=torch.ones(2, 4)), ValueError, "mask of tokens"),
     (lambda m: m(tokens(1, 2), positions=torch.tensor([0, 32])), ValueError, "0 … 31"),

@@ -32,6 +32,20 @@ from utils.models.feedforward import activate, load_balancing_loss
 from utils.models.rope import Rotary
 
 
+def next_token_loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+    """Mean cross-entropy over targets other than -100, a scalar (NaN where there is none).
+
+    Raises ValueError for targets out of range where the device finds them itself (a CPU).
+    """
+    try:
+        return F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
+    except IndexError:
+        V, low, high = logits_BTV.shape[-1], int(targets_BT.min()), int(targets_BT.max())
+        raise ValueError(
+            f"targets must lie in 0 … {V - 1}, or be -100 not to count; got {low} … {high}"
+        ) from None
+
+
 class MaskedHead(nn.Module):
     """BERT's prediction head before the tied matrix: dense, GELU, norm; and a bias over V."""
 
@@ -135,7 +149,7 @@ class Transformer(nn.Module):
         logits_BTV = self.logits(features_BTM[:, -1:] if last_only else features_BTM)
         if targets is None:
             return logits_BTV
-        loss = F.cross_entropy(logits_BTV.flatten(0, 1), targets.flatten())
+        loss = next_token_loss(logits_BTV, targets)
         if step.router_logits and self.training:
             k = self.config.experts_per_token
             balance = load_balancing_loss(step.router_logits, k, attention_mask)
