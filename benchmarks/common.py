@@ -13,8 +13,9 @@ import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,6 +54,65 @@ def take_turns(
             if number >= warm_up:
                 times[name].append(own if isinstance(own, float) else seconds)
     return times
+
+
+class _Closed(BaseException):
+    """Ends the loop of a contender that is no longer needed."""
+
+
+class Gate:
+    """Lets a loop that another thread runs make one step at a time, and takes its time.
+
+    The loop draws from ``batches``; `step` lets it go on from one draw to the next. So any
+    loop, also one inside a Trainer, takes turns with others step by step.
+    """
+
+    def __init__(self, loop: Callable[[Iterable], None], batches: Iterable, clock: Callable):
+        self.batches, self.clock, self.start, self.seconds = batches, clock, 0.0, 0.0
+        self.go, self.done, self.error = threading.Semaphore(0), threading.Semaphore(0), None
+        self.closing = False
+        self.thread = threading.Thread(target=self._run, args=(loop,), daemon=True)
+        self.thread.start()
+
+    def __iter__(self) -> Iterator:
+        for batch in self.batches:
+            self._pause()
+            yield batch
+
+    def step(self) -> float:
+        """Seconds from one draw to the next; RuntimeError where the loop failed or ended."""
+        self.go.release()
+        self.done.acquire()
+        if self.error is not None:
+            raise RuntimeError("a contender failed") from self.error
+        if not self.thread.is_alive():
+            raise RuntimeError("a contender ended before its turns were over")
+        return self.seconds
+
+    def close(self) -> None:
+        """End the loop: its next draw raises."""
+        self.closing = True
+        self.go.release()
+        self.thread.join()
+
+    def _pause(self) -> None:
+        self.seconds = self.clock() - self.start
+        self.done.release()
+        self.go.acquire()
+        if self.closing:
+            raise _Closed
+        self.start = self.clock()
+
+    def _run(self, loop: Callable[[Iterable], None]) -> None:
+        self.go.acquire()
+        try:
+            if not self.closing:
+                loop(self)
+        except _Closed:
+            pass
+        except BaseException as error:
+            self.error = error
+        self.done.release()
 
 
 def spread(values: Iterable[float], digits: int = 4) -> dict[str, float]:
