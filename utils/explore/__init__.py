@@ -2,7 +2,6 @@
 
 from utils.explore.attention_weights import AttentionWeights, attention_weights
 from utils.explore.backprop_graph import BackpropGraph, backprop_graph
-from utils.explore.backprop_graph import BackpropGraph, backprop_graph
 from utils.explore.logit_loss import LogitLoss, logit_loss
 
 __all__ = [
