@@ -208,6 +208,29 @@ def test_raises_wants_the_error_it_names():
         assert outcome(f).mistake == "no-error"
 
 
+def test_a_ratio_to_a_yardstick_does_not_depend_on_the_machine(monkeypatch):
+    """Watched calls come first, untimed; both are timed in turns; the shortest counts."""
+    from utils.check import local
+
+    def spin(loops):
+        total = 0
+        for n in range(loops):
+            total += n * n
+        return total
+
+    monkeypatch.setattr(local, "probes", lambda lab: SimpleNamespace(stick=lambda ns, n: spin(n)))
+    seen = []
+    made = Lab("demo", "A lab", points=1)
+
+    @made.task("Speed", points=1, minutes=1, difficulty=1, functions=("f",), hints=HINTS)
+    def speed(t):
+        seen.append(t.ratio("f", (300_000,), "stick", (100_000,)))
+        t.require(True, came="", expected="")
+
+    assert speed.check(LocalLearner({"f": spin}, "demo", ("utils.*",)), task_rng("x", 1)).passed
+    assert 2 < seen[0] < 4.5
+
+
 # --- data -----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("came", "expected", "same"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # labs are published where neither NumPy nor torch is install
 
 Kind = Literal["missing", "not_implemented", "raised", "timed_out", "bad_value", "forbidden"]
 MIN_HINTS = 2
+WATCHED_CALLS = 3  # of each function: what a solution calls, it calls from the first time on
 # Modules of this folder that a learner's process may hold, beside ``probes_LAB``: the others
 # are references, wrong answers and the checks themselves.
 WITHOUT_ANSWERS = (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from utils.check.core import Learner, LearnerError, Mistake, Refused, Report, Task
+from utils.check.core import WATCHED_CALLS, Learner, LearnerError, Mistake, Refused, Report, Task
 from utils.check.data import difference, plain, short
 
 
@@ -121,6 +121,29 @@ class Trial:
         self.checks += 1
         if not condition:
             self.refuse(came=came, expected=expected, mistake=mistake)
+
+    def ratio(
+        self,
+        name: str,
+        args: Sequence[Any],
+        yardstick: str,
+        yard_args: Sequence[Any] = (),
+        rounds: int = 5,
+    ) -> float:
+        """How many times as long the call takes as the probe `yardstick`, timed beside it.
+
+        The shortest of `rounds` times of each counts: other programs only ever add time. Calls
+        that are watched for forbidden names run slower and come first, untimed.
+        """
+        for _ in range(WATCHED_CALLS):
+            self.call(name, *args)
+        ours, theirs = [], []
+        for _ in range(rounds):
+            self.probe(yardstick, *yard_args)
+            theirs.append(self.learner.seconds)
+            self.call(name, *args)
+            ours.append(self.learner.seconds)
+        return min(ours) / max(min(theirs), 1e-9)
 
     # --- reports --------------------------------------------------------------------------
     def refuse(self, *, came: str, expected: str, mistake: Mistake | None = None) -> None:
