@@ -26,6 +26,7 @@ from utils.distributed.tensor_parallel import tensor_parallel
 from utils.distributed.world import finish, processes, rank, share, start
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="not tried on Windows")
 BOUNDS = {"64": 1e-11, "32": 1e-5}
 
 

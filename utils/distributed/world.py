@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import socket
 
 import torch
 from torch import Tensor, distributed, nn
@@ -43,9 +44,19 @@ def start(prefer: str | None = None, *, minutes: float = 10) -> torch.device:
                 "or start('cpu')"
             )
         torch.cuda.set_device(local)
+    elif os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
+        _stay_on_this_machine()
     timeout = datetime.timedelta(minutes=minutes)
     distributed.init_process_group("nccl" if gpu else "gloo", timeout=timeout)
     return process_device()
+
+
+def _stay_on_this_machine() -> None:
+    """Let Gloo use the loopback address: it works without a network, and without a host name."""
+    names = [name for _, name in socket.if_nameindex()]
+    for name in ("lo", "lo0"):  # Linux, macOS; Windows has another way
+        if name in names:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
 def finish() -> None:
