@@ -31,7 +31,7 @@ _CIFAR_ROW = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes
 
 
 def digits() -> ImageSet:
-    """1797 handwritten digits, (n, 8, 8), gray values 0 to 16, from 43 writers.
+    """1797 handwritten digits, (n, 8, 8), gray values 0 to 16, from 13 writers.
 
     Comes with scikit-learn: no download. Writers are not recorded, so a random split (`split`)
     has the same writers on both sides, and is easier than new writers would be. Source: Alpaydin
