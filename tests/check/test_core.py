@@ -364,6 +364,11 @@ def test_everything_says_points_and_what_to_hand_in():
     assert text.count("not yet") == len(lab("attention").tasks)
 
 
+def test_a_probe_says_which_name_is_missing():
+    found = session.everything("attention", {}).reports[-1]
+    assert found.mistake == "missing" and found.sentence.startswith("KVCache is not defined")
+
+
 def test_the_seed_of_a_learner():
     assert variant_seed("Ada  Lovelace") == variant_seed("ada lovelace ") != variant_seed("Ada")
     assert variant_seed("") == 0 and check.learner_id("x") == variant_seed("x")

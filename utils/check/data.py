@@ -65,7 +65,8 @@ def short(value: Any, limit: int = SHORT) -> str:
     if isinstance(value, torch.Tensor | np.ndarray):
         kind = "tensor" if isinstance(value, torch.Tensor) else "array"
         dtype = str(value.dtype).removeprefix("torch.")
-        text = f"a {kind} of shape {tuple(value.shape)}, {dtype}"
+        text = f"a {kind} of shape {tuple(value.shape)}"
+        text += "" if dtype in ("float32", "float64") else f", {dtype}"  # both count as right
         size = int(np.prod(tuple(value.shape)))
         if 0 < size <= 12:
             text += f": {_numbers(value.tolist())}"

@@ -70,12 +70,10 @@ class LocalLearner:
         function = getattr(probes(self.lab), name)
         given, named = plain(args), plain(kwargs)
         self.changed = ()
-        return self._run(name, lambda: function(self.namespace, *given, **named))
+        return self._run(name, lambda: function(_Names(self.namespace), *given, **named))
 
     def _find(self, name: str) -> Any:
-        if name not in self.namespace:
-            raise LearnerError("missing", f"{name} is not defined; run the cell that defines it.")
-        return self.namespace[name]
+        return _Names(self.namespace)[name]
 
     def _run(self, name: str, call: Callable[[], Any]) -> Any:
         count = self._calls[name] = self._calls.get(name, 0) + 1
@@ -113,6 +111,13 @@ class LocalLearner:
             came = call()
             self.seconds = time.perf_counter() - start
         return came, used
+
+
+class _Names(dict):
+    """A namespace that says which name is missing."""
+
+    def __missing__(self, name: str) -> Any:
+        raise LearnerError("missing", f"{name} is not defined; run the cell that defines it.")
 
 
 def probes(lab: str) -> ModuleType:

@@ -80,11 +80,14 @@ class Summary:
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         from html import escape
 
+        left = "style='text-align:left'"  # notebooks align to the right
         body = "".join(
-            f"<tr><th scope='row'>{escape(a)}</th><td>{escape(b)}</td><td>{escape(c)}</td></tr>"
+            f"<tr><th scope='row' {left}>{escape(a)}</th><td {left}>{escape(b)}</td>"
+            f"<td {left}>{escape(c)}</td></tr>"
             for a, b, c in self._rows()
         )
-        head = "<tr><th scope='col'>Task</th><th scope='col'>Points</th><th scope='col'>State</th>"
+        titles = ("Task", "Points", "State")
+        head = "<tr>" + "".join(f"<th scope='col' {left}>{title}</th>" for title in titles)
         table = (
             f"<table><caption>{escape(self.lab.title)}</caption><thead>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table><p>{escape(self._closing())}</p>"

@@ -166,9 +166,9 @@ class Trial:
         came = {
             "missing": "nothing: it is not defined",
             "not_implemented": "nothing: it is not written yet",
-            "raised": error.text,
+            "raised": "nothing: an error ended it",
             "timed_out": "nothing within the time limit",
-            "bad_value": error.text,
+            "bad_value": "something that cannot be compared",
             "forbidden": "a result made by something that does not count as a solution",
         }[error.kind]
         return self._report(
