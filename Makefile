@@ -10,7 +10,7 @@ BIN := .venv/bin
 HTML := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test all-tests lint unit nbval browser notebooks check labs links book-sphinx clean
+.PHONY: help book serve lab test all-tests lint unit nbval browser notebooks check labs grade links book-sphinx clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -46,6 +46,12 @@ check: .venv/all-ready  ## check the notebooks: fresh, numbers true, anatomy, al
 
 labs: .venv/all-ready  ## make the student form of the labs from labs/solutions
 	$(BIN)/python -m utils.course labs
+
+grade: .venv/all-ready  ## grade a folder or zip: make grade SUBMISSIONS=… (LAB= OUT= DUE= CHECKS= GRADEBOOK= IDS=)
+	@test -n "$(SUBMISSIONS)" || { echo "Name the folder or zip: make grade SUBMISSIONS=folder LAB=attention"; exit 2; }
+	$(BIN)/python -m utils.course.grading "$(SUBMISSIONS)" $(if $(LAB),--lab "$(LAB)") $(if $(OUT),--out "$(OUT)") \
+	  $(if $(DUE),--due "$(DUE)") $(if $(CHECKS),--checks "$(CHECKS)") $(if $(GRADEBOOK),--gradebook "$(GRADEBOOK)") \
+	  $(if $(IDS),--ids "$(IDS)") $(if $(WORKERS),--workers "$(WORKERS)") $(if $(SEED),--seed "$(SEED)")
 
 test: .venv/all-ready  ## everything that CI runs, without the network where Linux can cut it off
 	@if .ci/offline --possible 2>/dev/null; then exec .ci/offline $(MAKE) all-tests; \

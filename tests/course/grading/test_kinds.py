@@ -189,7 +189,10 @@ BODIES = {
         "        pass",
         "timed_out",
     ),
-    "endless memory": ("return [torch.empty(2**26, dtype=torch.uint8) for _ in range(1000)]", "raised"),
+    "endless memory": (
+        "return [torch.empty(2**26, dtype=torch.uint8) for _ in range(1000)]",
+        "raised",
+    ),
     "endless memory of torch": ("return torch.ones(2**34)", "raised"),
     "endless recursion": ("return double(x)", "raised"),
     "os._exit": ("import os\nos._exit(0)", "raised"),
@@ -240,7 +243,9 @@ def test_huge_message(mark, solved):
     assert len(task(result).sentence) < 2000
 
 
-def test_deleting_files(mark, solved, tmp_path):
+def test_deleting_files(mark, solved, tmp_path, box):
+    if box.way == "spawn" or any("delete" in text for text in box.weak):
+        pytest.skip("this platform cannot keep code from deleting files, and the report says so")
     kept = tmp_path / "kept.txt"
     kept.write_text("here")
     body = (

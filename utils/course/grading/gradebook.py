@@ -80,7 +80,7 @@ class Course:
         self.book.update_or_create_notebook(self.lab, self.lab)
         for cell in self.release.cells:
             data = cell.metadata.get("nbgrader")
-            if not data:
+            if not data or data["grade_id"] == "bootstrap":  # not in what nbgrader generates from
                 continue
             place = (data["grade_id"], self.lab, self.lab)
             if data.get("grade"):

@@ -24,7 +24,7 @@ _MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_(?:assignsubmission_\w+?|onlin
 _MOODLE_FILE = re.compile(r"^(?P<name>[^/]+?)_(?P<id>\d+)_assignsubmission_file_(?P<file>.+)$")
 _CANVAS = re.compile(
     r"^(?P<name>[^_/]+)(?P<late>_LATE)?_(?P<id>\d+)_(?P<sub>\d+)_(?P<file>.+?)"
-    r"(?:-(?P<again>\d+))?\.ipynb$"
+    r"(?:-(?P<again>\d+))?\.(?:ipynb|zip)$"
 )
 _SKIPPED = re.compile(r"(^|/)(\.ipynb_checkpoints|__MACOSX|\.git|\.venv)(/|$)|(^|/)\._")
 
@@ -98,8 +98,7 @@ def _files(source: Path, remarks: list[str]) -> Iterator[tuple[str, bytes, datet
         when = (_stamp(stamp.read_text(errors="replace")) if stamp.is_file() else None) or when
         data = path.read_bytes()
         if kind == ".zip":
-            folder = str(PurePosixPath(name).with_suffix("")) + "/" if not source.is_file() else ""
-            yield from _zipped(data, folder, remarks, 1)
+            yield from _zipped(data, "" if source.is_file() else f"{name}/", remarks, 1)
         else:
             yield name, data, when
 
@@ -119,7 +118,7 @@ def _zipped(
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        remarks.append(f"{folder.rstrip('/')}.zip is no zip ({error}): left out.")
+        remarks.append(f"{folder.rstrip('/') or 'The file'} is no zip ({error}): left out.")
         return
     with archive:
         stamps = {str(PurePosixPath(i.filename).parent): i for i in archive.infolist()
@@ -139,8 +138,7 @@ def _zipped(
                 remarks.append(f"{name} cannot be unpacked (password? damaged?): left out.")
                 continue
             if kind == ".zip" and depth < MAX_DEPTH:
-                inside = f"{PurePosixPath(name).with_suffix('')}/"
-                yield from _zipped(inner, inside, remarks, depth + 1)
+                yield from _zipped(inner, f"{name}/", remarks, depth + 1)
             elif kind != ".zip":
                 when = datetime.datetime(*(max(info.date_time[0], 1980), *info.date_time[1:]))
                 yield name, inner, _stamp(told) or when
@@ -165,28 +163,32 @@ def _submission(path: str, data: bytes, when: datetime.datetime, lab: str) -> Su
     if path.lower().endswith(".eml"):
         return _mail(path, data, lab)
     parts = path.split("/")
-    for place, part in enumerate(parts):
-        match = _MOODLE_FILE.match(part) or _MOODLE.match(part)
-        if match and (place < len(parts) - 1 or _MOODLE_FILE.match(part)):
-            rest = match.groupdict().get("file") or parts[-1]
-            return _made(match["id"], match["name"], "moodle", match["id"], rest, data, when)
-    match = _CANVAS.match(parts[-1])
-    if match:
-        one = _made(match["id"], match["name"], "canvas", match["id"], match["file"], data, when)
-        return replace(one, late=bool(match["late"]), attempt=int(match["again"] or 0))
+    for part in parts:
+        match = _MOODLE_FILE.match(part) or (part != parts[-1] and _MOODLE.match(part))
+        if match:
+            file = match.groupdict().get("file") if part == parts[-1] else parts[-1]
+            return _made(match["id"], match["name"], "moodle", match["id"], file, data, when)
+        match = _CANVAS.match(part)
+        if match:
+            file = match["file"] if part == parts[-1] else parts[-1]
+            one = _made(match["id"], match["name"], "canvas", match["id"], file, data, when)
+            return replace(one, late=bool(match["late"]), attempt=int(match["again"] or 0))
     if len(parts) >= 3 and parts[-2].replace("_", "-") == lab:  # nbgrader: ID/LAB/LAB.ipynb
         return _made(parts[-3], parts[-3], "nbgrader", "", parts[-1], data, when)
-    folders = [p for p in parts[:-1] if p.lower() not in ("submitted", "submissions", lab)]
-    stem = PurePosixPath(parts[-1]).stem
-    who = folders[-1] if folders else _person(stem, lab)
-    return _made(who, who, "folder" if folders else "file", "", parts[-1], data, when)
+    around = [p for p in parts[:-1] if p.lower() not in ("submitted", "submissions", lab)]
+    folders = [p for p in around if not p.lower().endswith(".zip")]
+    person = _person(PurePosixPath(parts[-1]).stem, lab)
+    if folders or (around and not person):  # a zip of one learner's is as good as a folder
+        who = folders[-1] if folders else PurePosixPath(around[-1]).stem
+        return _made(who, who, "folder", "", parts[-1], data, when)
+    who = person or PurePosixPath(parts[-1]).stem
+    return _made(who, who, "file", "", parts[-1], data, when)
 
 
 def _person(stem: str, lab: str) -> str:
     """Whom a loose file is from: its name without the lab's and without a copy's number."""
     text = re.sub(re.escape(lab).replace(r"\-", "[-_ ]"), "", stem, flags=re.I)
-    text = re.sub(r"\s*\(\d+\)|[-_ ]copy\b", "", text, flags=re.I).strip(" -_.,")
-    return text or stem
+    return re.sub(r"\s*\(\d+\)|[-_ ]copy\b", "", text, flags=re.I).strip(" -_.,")
 
 
 def _mail(path: str, data: bytes, lab: str) -> Submission | None:

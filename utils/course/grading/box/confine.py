@@ -5,7 +5,8 @@ Three ways, tried in this order by `best`; each is probed by doing it in a proce
 ``root``  started by root: new mount, process, network and IPC namespaces, another user id
 ``user``  the same in a user namespace, for everybody else (Linux that allows it)
 ``bare``  no namespaces: another user id where root starts it, limits, and on Linux the filter
-          of system calls. Files that this user may read stay readable: weaker, and said so.
+          of system calls, which then also forbids to write or remove any file. Files that this
+          user may read stay readable: weaker, and said so.
 
 On Linux a filter of system calls (seccomp) forbids, in each way, new processes, sockets,
 signals to others, mounts, namespaces and tracing.
@@ -17,6 +18,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import shutil
 import struct
 import sys
 from typing import Any
@@ -46,7 +48,17 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "finit_module": (313, 273), "shmget": (29, 194), "msgget": (68, 186), "semget": (64, 190),
     "memfd_create": (319, 279), "execve": (59, 221), "execveat": (322, 281),
 }  # fmt: skip
-_BARE_CALLS = {"tgkill": (234, 131), "prlimit64": (302, 261)}
+_BARE_CALLS: dict[str, tuple[int | None, int | None]] = {  # without namespaces: no change of files
+    "tgkill": (234, 131), "prlimit64": (302, 261), "unlink": (87, None), "unlinkat": (263, 35),
+    "rename": (82, None), "renameat": (264, 38), "renameat2": (316, 276), "rmdir": (84, None),
+    "truncate": (76, 45), "creat": (85, None), "openat2": (437, 437), "link": (86, None),
+    "linkat": (265, 37), "symlink": (88, None), "symlinkat": (266, 36), "chmod": (90, None),
+    "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None), "lchown": (94, None),
+    "fchownat": (260, 54), "mkdir": (83, None), "mkdirat": (258, 34), "mknod": (133, None),
+    "mknodat": (259, 33), "utimensat": (280, 88), "setxattr": (188, 5), "removexattr": (197, 14),
+}  # fmt: skip
+_OPENS = (((2, None), 24), ((257, 56), 32))  # open, openat: number, place of the flags
+_WRITING = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000  # O_WRONLY O_RDWR O_CREAT O_TRUNC O_APPEND
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _AUDIT = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
@@ -69,7 +81,10 @@ def weaknesses(way: str) -> list[str]:
         "(the public solutions too); grade on Linux, in a container or a virtual machine."
     ]
     if sys.platform != "linux" or platform.machine() not in _AUDIT:
-        found.append("No filter of system calls here: the network is not cut off.")
+        found.append(
+            "No filter of system calls here: the network is not cut off, and submissions can "
+            "change or delete the files of the grading user."
+        )
     if sys.platform == "darwin":
         found.append("macOS does not enforce the limit on memory.")
     if sys.platform == "win32":
@@ -188,8 +203,10 @@ def _show(path: str, target: str) -> None:
 
 
 def _private_folder(settings: dict[str, Any]) -> None:
-    folder = settings["root"]
-    os.makedirs(folder, exist_ok=True)
+    """An empty folder: what the submission before left behind is removed."""
+    folder = os.path.join(settings["root"], "work")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         os.chown(folder, FIRST_UID + settings["slot"], -1)
     os.chdir(folder)
@@ -252,6 +269,10 @@ def _filter_calls(bare: bool) -> None:
     for numbers in (_CALLS | (_BARE_CALLS if bare else {})).values():
         if numbers[place] is not None:
             code += [(equal, 0, 1, numbers[place]), (give, 0, 0, refuse)]
+    for numbers, flags in _OPENS if bare else ():
+        if numbers[place] is not None:
+            code += [(equal, 0, 4, numbers[place]), (load, 0, 0, flags)]
+            code += [(has_bits, 0, 1, _WRITING), (give, 0, 0, refuse), (give, 0, 0, allow)]
     code += [(equal, 0, 1, _CLONE3[place]), (give, 0, 0, unknown)]  # libc falls back to clone
     code += [(equal, 0, 3, _CLONE[place]), (load, 0, 0, 16), (has_bits, 1, 0, 0x10000)]
     code += [(give, 0, 0, refuse), (give, 0, 0, allow)]  # threads yes, processes no
