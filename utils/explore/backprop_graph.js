@@ -222,7 +222,7 @@ function render({ model, el }) {
     tie.set(settings.tied ? SHARED : SEPARATE);
     steps.set(step);
     const text = say(s, step);
-    live.style.minHeight = narrow ? "9em" : "4.6em";
+    live.style.minHeight = narrow ? "11.8em" : "5em";
     if (live.textContent !== text) live.textContent = text;
     drawing.draw(s, step, narrow, `Graph of L = (tanh(w₁x₁ + w₂x₂ + b) − y)². ${text}`);
     table.fill(Object.keys(s.value).map((name) => {
