@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from lab_support import assert_lab_scores, refusals, reports, solved
 
-from tests.labs.support import assert_lab_scores, refusals, reports, solved
 from utils.check.core import lab
 
 LAB = lab("attention")
