@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="not tried on Wi
 BOUNDS = {"64": 1e-11, "32": 1e-5}
 
 
-def torchrun(script: str, *arguments, seconds: float = 120) -> str:
+def torchrun(script: str, *arguments, seconds: float = 280) -> str:
     """Run a script here in two processes that meet at a free port; return what it printed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
