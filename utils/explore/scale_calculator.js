@@ -121,9 +121,9 @@ function figures(s, r) {
   const kept = `${e} × (4 M + 2 (H + K) d + ${c.E ? `${c.experts_per_token} (4 F + 2 M)` : `${c.gated ? 4 : 2} F`})${c.gated ? "" : " + 2 M of dropout masks"}`;
   const scores = `${c.gated ? e : 2 * e + 1} H T of attention weights`;
   const mode = {
-    nothing: `${kept} + ${scores}, a token and block`,
-    attention: `${kept}, a token and block; attention is run again`,
-    blocks: `${e} M a token and block, and one block whole while it is run again`,
+    nothing: `L (${kept} + ${scores})`,
+    attention: `L (${kept})`,
+    blocks: `L × ${e} M + one block, while it is run again: ${kept} + ${scores}`,
   }[s.recompute];
   const again = { nothing: "", attention: ", attention's forward pass once more", blocks: ", all blocks' forward pass once more" }[s.recompute];
   const peak = `${si(gpu.peak / (e === 2 ? 1 : 2), "FLOP/s")} ${e === 2 ? "bf16" : "TF32"} peak`;
@@ -134,7 +134,7 @@ function figures(s, r) {
     ["Weights", si(r.weights, "B"), `${e} bytes × N${split(3)}`],
     ["Gradients", si(r.gradients, "B"), `${e} bytes × N${split(2)}`],
     ["Optimizer states", si(r.optimizer_states, "B"), `${state} bytes × N: ${OPTIMIZERS[s.optimizer]} numbers of 4 bytes${e === 2 ? " and a 32-bit copy of the weights" : ""}${split(1)}`],
-    ["Activations", si(r.activations, "B"), `B T × blocks × (${mode}) + B T × (${2 * e} M${c.causal ? " + 4 V of logits" : ""})`],
+    ["Activations", si(r.activations, "B"), `B T × (${mode} + ${2 * e} M of the last norm${c.causal ? " + 4 V of logits" : ""})`],
     ["Training, each GPU", si(r.training_memory, "B"), "Weights + gradients + optimizer states + activations"],
     ["Weights, generating", si(r.serving_weights, "B"), `${s.serve_bits} bits × N ÷ 8`],
     ["KV cache", si(r.kv_cache, "B"), cache],
@@ -325,6 +325,7 @@ function render({ model, el }) {
   const [memory, time, list] = [memoryChart(), timeChart(), figureList()];
   const live = make("p", { "aria-live": "polite", style: "min-height:4.95em;margin:0.5rem 0" });
   const table = dataTable("What it costs, with formulas", ["quantity", "value", "formula"]);
+  table.box.querySelector("table").style.cssText = "min-width:34rem;border-collapse:separate;border-spacing:0.75rem 0.1rem";
   function update() {
     const s = Object.fromEntries(keys.map((key) => [key, model.get(key)]));
     const r = compute(s);
