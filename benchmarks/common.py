@@ -180,18 +180,24 @@ def _peak() -> int:
     return 1024 * next(int(s.split()[1]) for s in status.splitlines() if s.startswith("VmHWM"))
 
 
-def commit(*used: str | Path) -> str:
-    """The revision measured; "with changes" if one of the files ``used`` differs from it."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
+def _git(*words: str) -> str | None:
     try:
-        changed = git("status", "--porcelain", "--", *map(str, used))
-        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+_AT_START = _git("rev-parse", "HEAD")
+
+
+def commit(*used: str | Path) -> str:
+    """The revision at the start; "with changes" if one of the files ``used`` differs from it."""
+    if _AT_START is None:
         return "unknown"
+    changed = _git("diff", "--name-only", _AT_START, "--", *map(str, used))
+    changed = changed or _git("status", "--porcelain", "--", *map(str, used))
+    return _AT_START + (" with changes" if changed else "")
 
 
 def write_record(

@@ -219,13 +219,12 @@ def main() -> None:
     recipe = replace(recipe, steps=options.steps or recipe.steps)
     recipe = replace(recipe, warmup=min(recipe.warmup, recipe.steps))
     tries = [(seed, lr) for lr in options.tune or [None] for seed in options.seeds]
-    pool = ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"))
-    with pool:
-        futures = [
-            pool.submit(run, recipe, seed, options.device, bool(options.tune), lr)
-            for seed, lr in tries
-        ]
-        runs = [future.result() for future in futures]
+    tries = [(recipe, seed, options.device, bool(options.tune), lr) for seed, lr in tries]
+    if options.jobs == 1:
+        runs = [run(*arguments) for arguments in tries]
+    else:
+        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+            runs = list(pool.map(run, *zip(*tries, strict=True)))
     for row in runs:
         print(f"seed {row['seed']} lr {row['lr']}: {row['validation_loss']}")
     if options.tune:
