@@ -203,7 +203,6 @@ function render({ model, el }) {
   const sliders = Object.fromEntries(LEAVES.map((name) => {
     const range = name === "y" ? { min: -1, max: 1, step: 0.1 } : { min: -2, max: 2, step: 0.1 };
     const one = slider(sub(name), range, bind(name), (v) => Number(v).toFixed(1).replace("-", "−"));
-    one.box.style.flex = "1 1 6.5rem";
     return [name, one];
   }));
   const tie = choice("Second weight", [SEPARATE, SHARED], (v) => bind("tied")(v === SHARED));
@@ -217,7 +216,10 @@ function render({ model, el }) {
   function update() {
     const settings = Object.fromEntries([...LEAVES, "tied"].map((key) => [key, model.get(key)]));
     const [s, step] = [sweep(settings), model.get("step")];
-    for (const name of LEAVES) sliders[name].set(settings[name]);
+    for (const name of LEAVES) {
+      sliders[name].set(settings[name]);
+      sliders[name].box.style.flex = narrow ? "1 1 8rem" : "1 1 5.5rem";
+    }
     sliders.w2.box.style.visibility = settings.tied ? "hidden" : "visible";
     tie.set(settings.tied ? SHARED : SEPARATE);
     steps.set(step);

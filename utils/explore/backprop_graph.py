@@ -93,7 +93,7 @@ class BackpropGraph(Explorable):
         "With JavaScript, buttons step through the graph of a neuron here: values on the way "
         "forward, gradients and local derivatives on the way back."
     )
-    heights = ("40rem", "76rem")
+    heights = ("37rem", "76rem")
     x1 = traitlets.Float(1.0).tag(sync=True)
     w1 = traitlets.Float(0.8).tag(sync=True)
     x2 = traitlets.Float(-0.5).tag(sync=True)
