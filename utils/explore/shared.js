@@ -173,7 +173,7 @@ function stepper(label, last, onStep) {
     button.addEventListener("click", () => go(to()));
     return button;
   });
-  const shown = make("output", { style: "font-variant-numeric:tabular-nums;align-self:center" });
+  const shown = make("span", { style: "font-variant-numeric:tabular-nums;align-self:center;min-width:4.2em" });
   const layout = "display:flex;flex-wrap:wrap;gap:0.4rem;flex:1 1 16rem";
   const box = make("div", { role: "group", "aria-label": label, style: layout }, ...buttons, shown);
   const keys = { ArrowLeft: 1, ArrowRight: 2, Home: 0, End: 3 };
