@@ -5,10 +5,11 @@ import json
 import os
 import socket
 import threading
+import types
 from pathlib import Path
 
 import pytest
-from conftest import cell, write
+from conftest import as_bytes, cell, write
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from utils.course.grading import one
@@ -75,6 +76,7 @@ def test_one_broken_cell_costs_no_other(mark, solved):
     points, result = mark(nb)
     assert points == AVERAGE_ONLY
     assert any("No valid Python" in text for text in result.repairs)
+    assert task(result).kind == "missing" and "solve-double, line" in task(result).sentence
 
 
 # --- damaged on the way -------------------------------------------------------------------------
@@ -421,7 +423,34 @@ def test_instructors_own_check(mark, solved, tmp_path):
     assert points == AVERAGE_ONLY and task(result).expected == "more"
 
 
+def test_an_instructors_check_that_compares_nothing_costs_no_learner_a_point(mark, solved):
+    extra = types.ModuleType("extra")
+    exec("def double(t):\n    t.normal(3)", extra.__dict__)
+    with pytest.raises(RuntimeError, match="compared nothing"):
+        mark(solved, extra=extra)
+
+
 def test_instructors_check_must_name_a_task(tmp_path):
     (tmp_path / "attention.py").write_text("def nothing(t):\n    pass\n")
     with pytest.raises(ValueError, match="name no task"):
         one.lab_for("attention", one.instructor_checks(tmp_path, "attention"))
+
+
+def test_a_variant_is_drawn_from_the_learners_id(solved, release, box):
+    from utils.check.core import Lab, variant_seed
+
+    lab = Lab("tiny", "Tiny", points=7, variant=True)
+    seen = []
+
+    def double(t):
+        seen.append(t.variant)
+        t.equal("double", t.normal(3), expected=None)
+
+    about = {"points": 2, "minutes": 5, "difficulty": 1, "hints": ("a", "b"), "seconds": 1.0}
+    lab.task("Double", functions=("double",), **about)(double)
+    nb = copy.deepcopy(solved)
+    nb.cells.insert(0, new_code_cell('check.learner_id("Jane ")'))
+    data = as_bytes(nb)
+    result = one.grade_one("x", data, lab, release, box)
+    one.grade_one("x", data, lab, release, box, variant_id="bob")
+    assert seen == [variant_seed("jane"), variant_seed("bob")] and result.declared_id == "Jane "

@@ -55,6 +55,19 @@ def graded(place):
     return grade(place / "sent", "tiny", place / "out", how, say=lines.append, root=place), lines
 
 
+@pytest.fixture
+def here(monkeypatch, box):
+    """Run submissions in this process: saves the start of a worker."""
+
+    def one_round(job, pieces, workers):
+        extra = one.instructor_checks(job.checks, job.lab)
+        lab, form = one.lab_for(job.lab, extra), nbformat.reads(job.release, as_version=4)
+        for p in pieces:
+            yield one.grade_one(p.learner, p.data, lab, form, box, p.variant_id, extra, job.seed)
+
+    monkeypatch.setattr(pool, "_round", one_round)
+
+
 def table(path):
     with path.open(newline="") as file:
         return list(csv.reader(file))
@@ -107,7 +120,7 @@ def test_summary(graded):
     assert "A flag is no proof" in text and "4 learners" in text
 
 
-def test_a_second_run_runs_nothing_and_keeps_points_by_hand(graded, place):
+def test_a_second_run_runs_nothing_and_keeps_points_by_hand(graded, place, here):
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{place / 'out' / 'nbgrader' / 'gradebook.db'}") as book:
@@ -129,7 +142,7 @@ def test_a_second_run_runs_nothing_and_keeps_points_by_hand(graded, place):
     assert "0 of 3" in cell(nb, "check-average").outputs[0].text
 
 
-def test_resumes_where_it_was_cut_off_with_the_same_points(graded, place):
+def test_resumes_where_it_was_cut_off_with_the_same_points(graded, place, here):
     kept = place / "out" / "tiny" / "state" / "12.json"
     before = json.loads(kept.read_text())
     kept.write_text(kept.read_text()[:100])  # cut off while it was written
@@ -138,7 +151,7 @@ def test_resumes_where_it_was_cut_off_with_the_same_points(graded, place):
     assert again.fresh == 1 and json.loads(kept.read_text()) == before
 
 
-def test_a_new_file_is_run_and_read_again(graded, place, solved):
+def test_a_new_file_is_run_and_read_again(graded, place, solved, here):
     path = place / "sent" / "Jane Doe_11_assignsubmission_file_" / "tiny.ipynb"
     nb = copy.deepcopy(solved)
     cell(nb, "reflection-1").source += " And more."

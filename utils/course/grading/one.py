@@ -132,7 +132,10 @@ def _task(
         "forbidden": list(task.forbidden), "watch": True,
         "lazy_annotations": program.lazy_annotations,
     }  # fmt: skip
-    if used:
+    absent = _absent(task, program, chosen)
+    if absent:
+        report = _error(task, LearnerError("missing", absent))
+    elif used:
         text = f"{task.functions[0]} uses {used[0]}, which does not count as a solution here."
         report = _error(task, LearnerError("forbidden", text))
     else:
@@ -143,6 +146,17 @@ def _task(
         share *= _checked(task, free, box, number, variant, extra).passed
     points = round(task.points * min(max(share, 0.0), 1.0), 4)
     return _result(task, report, points, choose.dynamic(own))
+
+
+def _absent(task: Task, program: choose.Program, chosen: list[choose.Statement]) -> str:
+    """A sentence where nothing binds one of the task's names; "" where all may be there."""
+    bound = {name for statement in chosen for name in statement.binds}
+    names = [name for name in task.functions if name not in bound]
+    if not names or "*" in bound:
+        return ""
+    cells = [text for text in program.broken if any(n in text for n in names)] or program.broken
+    why = f" One cell is no valid Python ({cells[0]})." if cells else ""
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not defined.{why}"
 
 
 def _checked(
@@ -156,8 +170,8 @@ def _checked(
     learner = RemoteLearner(box, load, float(task.seconds))
     with contextlib.closing(learner):
         report = _guarded(task, learner, number, variant)
-        more = getattr(extra, task.id, None) if extra else None
-        if report.passed and callable(more):
+        more = None if hasattr(extra, "LAB") else getattr(extra, task.id, None)
+        if report.passed and isinstance(more, types.FunctionType):
             again = Task(**{**_fields(task), "body": more})
             report = _guarded(again, learner, number + 1, variant)
     return report
@@ -168,6 +182,8 @@ def _guarded(task: Task, learner: RemoteLearner, number: int, variant: int) -> R
     try:
         return task.check(learner, core.task_rng(task.id, number), variant)
     except Exception as error:
+        if "compared nothing" in str(error):
+            raise  # the check itself is at fault, not the learner
         where = f"{type(error).__name__}: {str(error)[:200]}"
         text = f"The check could make nothing of what {task.functions[0]} gave back ({where})."
         return _error(task, LearnerError("bad_value", text))

@@ -182,6 +182,9 @@ def _by_task(rows: list[Row], about: Lab) -> str:
 
 def _mistakes(rows: list[Row]) -> str:
     plain = {"", "missing", "not-implemented"}
+    others = {"raised": "It raised an exception, or ended its process.",
+              "timed-out": "It took longer than the time limit.",
+              "bad-value": "It gave back something that is no data."}  # fmt: skip
     found: Counter[tuple[str, str]] = Counter()
     sentence: dict[tuple[str, str], str] = {}
     for row in rows:
@@ -189,7 +192,7 @@ def _mistakes(rows: list[Row]) -> str:
             if not task.passed and task.mistake not in plain:
                 key = (task.title, task.mistake)
                 found[key] += 1
-                sentence.setdefault(key, task.sentence)
+                sentence.setdefault(key, others.get(task.mistake, task.sentence))
     lines = [(k[0], n, sentence[k]) for k, n in found.most_common(15)]
     head = ("Task", "Learners", "Mistake")
     table = _table("Commonest mistakes", head, lines) if lines else "<p>None with a name.</p>"
