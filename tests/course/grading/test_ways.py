@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import pytest
 import torch
@@ -53,8 +54,6 @@ def test_weaker_ways(way, tmp_path):
             assert kept.exists()
         with pytest.raises(LearnerError, match="took longer"):
             one.call("loop")
-        with pytest.raises(LearnerError, match="took longer"):
-            one.call("twice", torch.ones(2))  # it has been ended
         one.close()
         one = learner(box)
         with pytest.raises(LearnerError, match="ended the Python process"):
@@ -83,6 +82,7 @@ def test_nothing_is_left_running():
         if not children:
             break
         one.close()
+        time.sleep(0.1)
     assert not children
 
 
