@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from utils.explore import BackpropGraph
+
 pytestmark = pytest.mark.browser
 
 PAGE = "chapters/algorithms/backpropagation.html"
@@ -183,3 +185,41 @@ def test_nothing_moves_by_itself(book, view):
     page.wait_for_timeout(1000)
     assert (said(box), drawn(box)) == before
     assert box.locator("animate, animateTransform").count() == 0
+
+
+LIVE = """async ([source, state]) => {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const module = (await import(url)).default;
+  const listeners = new Map();
+  const saved = [];
+  const model = {
+    get: (key) => state[key],
+    set(key, value) {
+      state[key] = value;
+      for (const f of listeners.get(`change:${key}`) ?? []) f();
+    },
+    on: (event, f) => listeners.set(event, [...(listeners.get(event) ?? []), f]),
+    off: (event, f) => listeners.set(event, listeners.get(event).filter((g) => g !== f)),
+    save_changes: () => saved.push({ ...state }),
+  };
+  const el = document.body.appendChild(document.createElement("div"));
+  const clean = module.render({ model, el });
+  const said = () => el.querySelector("[aria-live]").textContent;
+  model.set("step", 3);
+  const first = said();
+  model.set("b", 1.5);
+  const second = said();
+  [...el.querySelectorAll("button")].find((b) => b.textContent === "Step").click();
+  clean();
+  return { first, second, saved, left: [...listeners.values()].flat().length };
+}"""
+
+
+def test_in_a_notebook_it_follows_python_and_tells_python(view):
+    page = view()
+    widget = BackpropGraph()
+    result = page.evaluate(LIVE, [widget._esm, widget.state()])
+    assert "z = p₁+p₂+b = 0.500" in result["first"]
+    assert "z = p₁+p₂+b = 2.00" in result["second"]
+    assert [state["step"] for state in result["saved"]] == [4]
+    assert result["left"] == 0
