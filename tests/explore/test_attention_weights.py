@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from utils.explore import AttentionWeights, attention_weights
+from utils.explore.attention_weights import AttentionWeights, attention_weights
 
 
 def cases(count: int = 220) -> list[dict]:

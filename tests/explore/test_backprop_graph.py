@@ -5,8 +5,7 @@ import random
 import pytest
 import torch
 
-from utils.explore import BackpropGraph, backprop_graph
-from utils.explore.backprop_graph import LAST_STEP, OPERATIONS
+from utils.explore.backprop_graph import LAST_STEP, OPERATIONS, BackpropGraph, backprop_graph
 
 NAMES = ("x1", "w1", "x2", "w2", "b", "y")
 EDGES = [

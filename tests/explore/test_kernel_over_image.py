@@ -7,8 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn.functional import conv2d
 
-from utils.explore import KernelOverImage, kernel_over_image
-from utils.explore.kernel_over_image import DIGIT, KERNELS
+from utils.explore.kernel_over_image import DIGIT, KERNELS, KernelOverImage, kernel_over_image
 
 
 def cases(count: int = 200) -> list[dict]:

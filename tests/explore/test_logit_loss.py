@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from utils.explore import LogitLoss, logit_loss
+from utils.explore.logit_loss import LogitLoss, logit_loss
 
 EDGES = [(z, y, s) for z in (-800.0, -40.0, 0.0, 40.0, 800.0) for y in (0, 1) for s in (0.0, 1.0)]
 

@@ -6,8 +6,7 @@ import random
 import pytest
 import torch
 
-from utils.explore import OptimizerRace, optimizer_race
-from utils.explore.optimizer_race import FLOORS, SURFACES
+from utils.explore.optimizer_race import FLOORS, SURFACES, OptimizerRace, optimizer_race
 
 TORCH = {
     "SGD": lambda p, lr: torch.optim.SGD(p, lr),

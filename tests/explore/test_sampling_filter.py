@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from utils.data.text import source_text
-from utils.explore import SamplingFilter, sampling_filter
-from utils.explore.sampling_filter import FOLLOWERS
+from utils.explore.sampling_filter import FOLLOWERS, SamplingFilter, sampling_filter
 from utils.sampling import Sampling, probabilities
 
 

@@ -45,22 +45,22 @@ function render({ model, el }) {
     top_p: slider("Top-p", { min: 0.05, max: 1, step: 0.05 }, bind("top_p"), (v) => (v < 1 ? two(v) : "off")),
     min_p: slider("Min-p", { min: 0, max: 1, step: 0.05 }, bind("min_p"), (v) => (v ? two(v) : "off")),
   };
-  const bars = make("svg", { viewBox: "0 0 640 330", role: "img" });
-  bars.style.cssText = "display:block;width:100%;font-size:14px";
+  const bars = make("svg", { viewBox: "0 0 420 330", role: "img" });
+  bars.style.cssText = "display:block;width:100%;max-width:34rem;font-size:13px";
   const live = make("p", { "aria-live": "polite", style: "min-height:4.5em;margin-top:0.5rem" });
   const table = dataTable("Probability of each next word", ["word", "count", "with temperature", "drawn with"]);
 
   function draw(words, r) {
-    const scale = 340 / Math.max(0.4, ...r.probabilities, ...r.tempered);
+    const scale = 190 / Math.max(0.4, ...r.probabilities, ...r.tempered);
     bars.replaceChildren();
     words.forEach((word, i) => {
       const y = 6 + i * 27;
       const kept = r.probabilities[i] > 0;
       bars.append(
-        make("text", { x: 182, y: y + 16, "text-anchor": "end", fill: "currentColor", "fill-opacity": kept ? 1 : 0.65, "text-decoration": kept ? "none" : "line-through" }, word),
-        make("rect", { x: 190, y, width: scale * r.probabilities[i], height: 21, fill: COLORS.blue }),
-        make("rect", { x: 190, y, width: scale * r.tempered[i], height: 21, fill: "none", style: `stroke:${COLORS.orange}`, "stroke-width": 1.5, "stroke-dasharray": "4 2" }),
-        make("text", { x: 198 + scale * Math.max(r.probabilities[i], r.tempered[i]), y: y + 16, fill: "currentColor" }, kept ? r.probabilities[i].toFixed(3) : "removed"),
+        make("text", { x: 164, y: y + 16, "text-anchor": "end", fill: "currentColor", "fill-opacity": kept ? 1 : 0.65, "text-decoration": kept ? "none" : "line-through" }, word),
+        make("rect", { x: 172, y, width: scale * r.probabilities[i], height: 21, fill: COLORS.blue }),
+        make("rect", { x: 172, y, width: scale * r.tempered[i], height: 21, fill: "none", style: `stroke:${COLORS.orange}`, "stroke-width": 1.5, "stroke-dasharray": "4 2" }),
+        make("text", { x: 179 + scale * Math.max(r.probabilities[i], r.tempered[i]), y: y + 16, fill: "currentColor" }, kept ? r.probabilities[i].toFixed(3) : "removed"),
       );
     });
   }

@@ -123,7 +123,7 @@ class SamplingFilter(Explorable):
         "With JavaScript, sliders set temperature, top-k, top-p and min-p here, and bars show "
         "which next words are left and how likely each is."
     )
-    heights = ("41rem", "52rem")
+    heights = ("41rem", "47rem")
     followers = traitlets.Dict(FOLLOWERS).tag(sync=True)
     word = traitlets.Enum(list(FOLLOWERS), "raise").tag(sync=True)
     temperature = traitlets.Float(1.0, min=0.05, max=5.0).tag(sync=True)
