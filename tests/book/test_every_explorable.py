@@ -45,10 +45,11 @@ def test_it_moves_by_keyboard_and_says_so(book, view, file, name):
     box = opened(page, book, file, name)
     live = box.locator("[aria-live=polite]").first
     before = live.inner_text()
-    # A slider may stand at either end, so both directions are tried; else a drop-down or a button.
+    # A slider may stand at either end, so both directions are tried.
+    steps = box.get_by_role("button", name="Step")
     sliders = box.locator("input[type=range], [role=slider]")
-    control = sliders.first if sliders.count() else box.locator("select, button").first
-    control.focus()
+    controls = steps if steps.count() else sliders if sliders.count() else box.locator("select")
+    controls.first.focus()
     said = {before}
     for key in ("ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowDown", "Enter", "End"):
         page.keyboard.press(key)

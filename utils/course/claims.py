@@ -44,6 +44,8 @@ def problems(paths: list[Path], root: Path) -> list[str]:
     """
     found = []
     for path in paths:
+        if root / "chapters" not in path.parents:
+            continue
         page = path.relative_to(root / "chapters").with_suffix("").as_posix()
         text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
         numbers = [int(number) for number in HEADING.findall(text) if number]
