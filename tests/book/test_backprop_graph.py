@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from utils.explore import BackpropGraph
+from utils.explore.backprop_graph import BackpropGraph
 
 pytestmark = pytest.mark.browser
 
