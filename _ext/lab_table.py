@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from course_home import ROOT, colab_address, home
+from course_home import LABS_BRANCH, ROOT, colab_address, home
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
@@ -48,7 +48,7 @@ class LabTable(SphinxDirective):
         where = nodes.paragraph("", line)
         path = f"labs/{about['name']}.ipynb"
         where += nodes.literal("", path)
-        address = home() and colab_address(home(), path)
+        address = home() and colab_address(home(), path, LABS_BRANCH)
         if address:
             where += nodes.Text(", ")
             where += nodes.reference("", "open in Colab", refuri=address)

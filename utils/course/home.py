@@ -13,6 +13,7 @@ import os
 from urllib.parse import urlsplit
 
 BRANCH = "main"
+LABS_BRANCH = "colab"  # the labs with the home address written into them; publish.yml makes it
 
 
 def home() -> str:
@@ -64,8 +65,8 @@ def edit_address(address: str, path: str) -> str:
     return f"{address}/edit/{BRANCH}/{path}"
 
 
-def colab_address(address: str, path: str) -> str:
-    """Where Colab opens the notebook `path`; "" where it cannot."""
+def colab_address(address: str, path: str, branch: str = BRANCH) -> str:
+    """Where Colab opens the notebook `path` of a branch; "" where it cannot."""
     if not on_github(address):
         return ""
-    return f"https://colab.research.google.com/github{urlsplit(address).path}/blob/{BRANCH}/{path}"
+    return f"https://colab.research.google.com/github{urlsplit(address).path}/blob/{branch}/{path}"
