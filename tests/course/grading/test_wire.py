@@ -21,7 +21,7 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
 def test_round_trip(value):
     came = wire.decode(wire.encode(value))
     if isinstance(value, torch.Tensor | np.ndarray):
