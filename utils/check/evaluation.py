@@ -247,7 +247,8 @@ def _own_findings(t: Trial) -> None:
     """The learner's numbers, compared without saying what they should be."""
     came, right, mine = t.call("findings"), _own(t.variant), own_test_set(t.variant)
     wrong = came if isinstance(came, dict) else {}
-    parts = [key for key in right if not _close(wrong.get(key), right[key])]
+    parts = [key for key in right if key in wrong and not _close(wrong[key], right[key])]
+    parts += [f"{key} (missing)" for key in right if key not in wrong]
     parts += sorted(f"{key} (not asked for)" for key in wrong.keys() - right.keys())
     named = paired.WITHOUT_ID if _close(came, _own(0)) else None
     for mistake in paired.REPORT if not named else ():
