@@ -17,6 +17,7 @@ PAGES = {
     ],
     "chapters/math/probability-losses.html": ["LogitLoss"],
     "chapters/algorithms/backpropagation.html": ["BackpropGraph"],
+    "chapters/algorithms/tokenization.html": ["BpeMerges"],
     "chapters/concepts/large-models.html": ["ScaleCalculator"],
 }
 CASES = [(page, name) for page, names in PAGES.items() for name in names]
