@@ -148,8 +148,9 @@ function render({ model, el }) {
   const field = make("textarea", { rows: 2, maxlength: 160, spellcheck: "false", style: "display:block;width:100%;font:inherit;color:inherit;background:transparent;border:1px solid currentColor;border-radius:4px;box-sizing:border-box;padding:0.3rem 0.5rem;resize:vertical" });
   field.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has keys of its own
   field.addEventListener("input", () => {
-    model.set("step", 0);
-    bind("text")(field.value);
+    const value = field.value; // an update may put the model's text into the field
+    model.set("text", value);
+    bind("step")(0);
   });
   const place = make("div", { style: "margin:0.5rem 0" });
   const boxes = make("svg", { role: "img", style: "display:block;width:100%;font:14px ui-monospace,Menlo,Consolas,monospace" });

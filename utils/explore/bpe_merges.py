@@ -84,7 +84,7 @@ class BpeMerges(Explorable):
         "With JavaScript, buttons make one merge after another in a text of your own here, and "
         "bars show how often each pair of neighbors occurs."
     )
-    heights = ("36rem", "47rem")
+    heights = ("42rem", "53rem")
     text = traitlets.Unicode(TEXT).tag(sync=True)
     step = traitlets.Int(0, min=0).tag(sync=True)
 
