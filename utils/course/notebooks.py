@@ -74,7 +74,9 @@ def dumps(nb: nbformat.NotebookNode) -> str:
 
 
 def run(path: Path, root: Path) -> float:
-    """Execute a notebook, normalize it, stamp it and write it back; return the seconds.
+    """Execute a notebook, normalize it, stamp it and write it back; return its cells' seconds.
+
+    From the first cell's start to the last one's end: starting the kernel is not the page's work.
 
     Nothing is written when a cell fails. The stamp, and outputs of cells tagged
     ``timing``, stay as they are while the fingerprint is the stored one.
@@ -94,12 +96,15 @@ def run(path: Path, root: Path) -> float:
         resources={"metadata": {"path": str(path.parent)}},
     )
     os.environ["LMM_CHECKS_RAISE"] = "1"  # a check of a lab that fails is then an error
-    start = time.perf_counter()
+    moments: list[float] = []
+    client.on_cell_execute = client.on_cell_executed = lambda **_: moments.append(
+        time.perf_counter()
+    )
     try:
         client.execute()
     except CellExecutionError as error:
         raise RuntimeError(f"{path}: a cell failed\n{error}") from error
-    seconds = time.perf_counter() - start
+    seconds = moments[-1] - moments[0] if moments else 0.0
     print_now = fingerprint(nb, root)
     unchanged = stored.get("fingerprint") == print_now and "stamp" in stored
     if unchanged:
