@@ -49,6 +49,7 @@ NOT_FOUND = """<!DOCTYPE html>
 <meta name="robots" content="noindex">
 <style>:root {{ color-scheme: light dark }}
 body {{ font: 1.05rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; }}
+a {{ color: light-dark(#0b57d0, #8ab4f8); }}
 </style></head><body><main><h1>There is no such page</h1>
 <p>The address may be mistyped, or the page may have moved. These are the pages of
 <a href="{base}/index.html">{title}</a>:</p><ul>{links}</ul></main></body></html>

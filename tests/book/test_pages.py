@@ -40,19 +40,25 @@ def test_no_page_asks_another_host_or_raises_an_error(book, view):
     page.on("pageerror", lambda error: errors.append(str(error)))
     for name in our_pages(book):
         page.goto(f"{book.as_uri()}/{name}")
-        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(300)  # what a script asks for when it starts
     assert asked
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert errors == []
 
 
+# The drawn half of a formula is hidden from screen readers and has the color of the text around
+# it; it is most of a page's elements, and axe takes minutes for them. The MathML half is checked.
+DRAWN_FORMULAS = {"exclude": [[".katex-html"]]}
+
+
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)
 def test_no_page_violates_an_accessibility_rule(book, view, width, scheme):
     page = view(width, scheme)
     found = []
     for name in our_pages(book):
         page.goto(f"{book.as_uri()}/{name}")
-        result = Axe().run(page, options={"runOnly": RULES})
+        result = Axe().run(page, context=DRAWN_FORMULAS, options={"runOnly": RULES})
         for rule in result.response["violations"]:
             targets = [node["target"] for node in rule["nodes"]][:3]
             found.append(f"{name}: {rule['id']}: {targets}")
@@ -130,7 +136,7 @@ def test_pages_are_light_and_keep_their_place_while_they_load(book, view):
     for name in our_pages(book):
         asked.clear()
         page.goto(f"{book.as_uri()}/{name}")
-        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(300)
         lazy = {i.get_attribute("src") for i in page.locator("img[loading=lazy]").all()}
         lazy = {source.rsplit("/", 1)[-1] for source in lazy}
         files = [Path(path) for path in asked if Path(path).name not in lazy]
