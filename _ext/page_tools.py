@@ -47,7 +47,8 @@ NOT_FOUND = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Page not found – {title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<style>:root {{ color-scheme: light dark }}
+<style>:root {{ color-scheme: light dark; }}
+html {{ background: light-dark(#fff, #121212); color: light-dark(#1a1a1a, #eee); }}
 body {{ font: 1.05rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; }}
 a {{ color: light-dark(#0b57d0, #8ab4f8); }}
 </style></head><body><main><h1>There is no such page</h1>

@@ -80,6 +80,8 @@ def mend_names(soup, page: str) -> None:
     items = ".sidebar-primary-items__start > .sidebar-primary-item"
     for logo in soup.select(f"{items}:has(.navbar-brand)"):
         logo["role"], logo["aria-label"] = "navigation", "Front page"  # in no landmark
+    for table in soup.select("article .pst-scrollable-table-container > table"):
+        table["tabindex"] = "0"  # what scrolls on a phone must be reached by keyboard
 
 
 def size_images(soup, page: str, folder: Path) -> None:

@@ -48,7 +48,7 @@
       (answers.length ? `, ${right} of them right at the first try.` : ".");
     const clear = document.createElement("button");
     clear.type = "button";
-    clear.className = "btn btn-sm btn-outline-secondary";
+    clear.className = "clear-progress";
     clear.textContent = "Clear my progress";
     clear.addEventListener("click", () => {
       try {
