@@ -47,6 +47,7 @@ NOT_FOUND = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Page not found – {title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
+<meta name="description" content="This address has no page; here is the list of those that exist.">
 <style>:root {{ color-scheme: light dark; }}
 html {{ background: light-dark(#fff, #121212); color: light-dark(#1a1a1a, #eee); }}
 body {{ font: 1.05rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; }}
