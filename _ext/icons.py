@@ -5,6 +5,8 @@ Answers a flaw of the theme: it loads all of Font Awesome, 700 KB compressed, fo
 
 from __future__ import annotations
 
+from lxml.html import Element
+
 # Strokes on a grid of 24 by 24.
 PATHS = {
     "angle-left": "M15 5l-7 7 7 7",
@@ -42,11 +44,11 @@ def name_of(classes: list[str]) -> str | None:
     return named[0] if named else None
 
 
-def draw(soup, name: str, keep: list[str], attributes: dict):
+def draw(name: str, keep: list[str], attributes: dict[str, str]):
     """An inline picture of the icon; `keep` and `attributes` are the replaced element's."""
-    svg = soup.new_tag(
+    svg = Element(
         "svg",
-        attrs={
+        {
             "viewBox": "0 0 24 24",
             "width": "1em",
             "height": "1em",
@@ -60,8 +62,8 @@ def draw(soup, name: str, keep: list[str], attributes: dict):
     )
     parts = PATHS[name].split("z", 1) if name in FILLED else [PATHS[name]]
     for number, part in enumerate(parts):
-        path = soup.new_tag("path", attrs={"d": part})
+        path = Element("path", {"d": part})
         if name in FILLED and number == 0:
-            path["fill"] = "currentColor"
+            path.set("fill", "currentColor")
         svg.append(path)
     return svg

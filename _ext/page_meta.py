@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
+import lxml.html
 from course_home import site
 from docutils import nodes
 
@@ -41,9 +42,7 @@ def describe(app, pagename, templatename, context, doctree):
 
 def plain(markup: str) -> str:
     """Text without tags: Sphinx hands titles over as HTML."""
-    from bs4 import BeautifulSoup
-
-    return BeautifulSoup(markup, "html5lib").get_text()
+    return lxml.html.fragment_fromstring(markup, create_parent=True).text_content()
 
 
 def stamp(app, doctree, docname):
