@@ -7,7 +7,8 @@ import datetime
 import os
 
 import pytest
-from lighthouse_run import COMMAND, audit, failed, scores, served
+
+from utils.course.lighthouse import COMMAND, audit, failed, scores, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
