@@ -17,6 +17,7 @@ PAGES = {
     ],
     "chapters/math/probability-losses.html": ["LogitLoss"],
     "chapters/algorithms/backpropagation.html": ["BackpropGraph"],
+    "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
     "chapters/concepts/large-models.html": ["ScaleCalculator"],
