@@ -6,8 +6,8 @@
 Bytes of sympy's source, which comes with torch; the few bytes above 126 count as one. Two layers
 each; the Transformer's width is the one whose FLOPs a byte, by its formula and checked by PyTorch's
 counter, come nearest to the LSTM's. Both read windows of the same length from nothing, as many as
-the other. The learning rate is chosen for each model and context with seed 0, a third of the steps, on
-validation windows that the comparison does not use.
+the other. The learning rate is chosen for each model and context with seed 0, a third of the steps,
+on validation windows that the comparison does not use.
 
 Legend: B windows in a batch, T their length, V bytes told apart, H and D widths, L layers.
 """
