@@ -20,6 +20,7 @@ PAGES = {
     "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
+    "chapters/math/arithmetic-of-scale.html": ["ParallelismPlanner"],
     "chapters/concepts/large-models.html": ["ScaleCalculator"],
 }
 CASES = [(page, name) for page, names in PAGES.items() for name in names]
