@@ -5,10 +5,12 @@ that is drawn anew each round, and what is compared are ratios within a round. O
 is the processor time of all threads: it does not count the time that other programs take.
 """
 
+import ctypes
 import datetime
 import gc
 import json
 import multiprocessing
+import os
 import random
 import statistics
 import subprocess
@@ -137,6 +139,16 @@ def against(value: float, at_least: float | None = None, at_most: float | None =
     bound = at_least if at_most is None else at_most
     reached = value >= bound if at_most is None else value <= bound
     return {"value": value, "at_least" if at_most is None else "at_most": bound, "reached": reached}
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to reuse freed memory (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD), M_ARENA_MAX 1.
+
+    Else a thread other than the first asks the kernel for fresh pages in every step.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    for parameter, value in ((-1, 2**30), (-3, 2**25), (-8, 1)) if mallopt else ():
+        mallopt(parameter, value)
 
 
 def peak_memory(function: Callable, *arguments) -> int:

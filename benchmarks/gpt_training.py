@@ -29,7 +29,17 @@ import time
 from pathlib import Path
 
 import torch
-from common import RESULTS, Gate, against, peak_memory, ratio, spread, take_turns, write_record
+from common import (
+    RESULTS,
+    Gate,
+    against,
+    keep_freed_memory,
+    peak_memory,
+    ratio,
+    spread,
+    take_turns,
+    write_record,
+)
 from gpt_loops import OURS_PLAIN, PLAIN, SEED, Batches, bare, contenders, make_batch, our_loss
 from gpt_peers import SHAPES, Shape, hugging_face, ours, same_weights
 
@@ -229,6 +239,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="of one shape")
     options = parser.parse_args()
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     device = pick_device(options.device)

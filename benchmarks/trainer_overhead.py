@@ -24,7 +24,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import argparse
-import ctypes
 import gc
 import itertools
 import logging
@@ -37,7 +36,7 @@ import warnings
 import lightning
 import torch
 import transformers
-from common import RESULTS, ROOT, against, ratio, spread, write_record
+from common import RESULTS, ROOT, against, keep_freed_memory, ratio, spread, write_record
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
@@ -184,13 +183,6 @@ def lightning_(model: nn.Module, data: Turns) -> None:
 
 
 CONTENDERS = {"bare": bare, "ours": ours, "hugging_face": hugging_face, "lightning": lightning_}
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to reuse freed memory (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD), M_ARENA_MAX 1."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    for parameter, value in ((-1, 2**30), (-3, 2**25), (-8, 1)) if mallopt else ():
-        mallopt(parameter, value)
 
 
 class Run(threading.Thread):
