@@ -16,6 +16,7 @@ PAGES = {
         "ParallelismPlanner",
     ],
     "chapters/math/probability-losses.html": ["LogitLoss"],
+    "chapters/algorithms/neural-networks.html": ["Neuron"],
     "chapters/algorithms/backpropagation.html": ["BackpropGraph"],
     "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
