@@ -10,9 +10,10 @@ experts: there the weights that work on a token are equal, and the parameters ar
 
 Bytes of sympy's source, as in lstm_transformer.py. A seed sets the start and the windows, and all
 variants of a seed read the same windows. The learning rate is chosen for each variant with a seed
-of its own in half the steps, on validation windows that the comparison does not use. The figure of merit is the
-difference from the base within a seed, with a t interval over the seeds; "within noise" means that
-the interval holds zero. The intervals are not corrected for the number of variants.
+of its own in half the steps, on validation windows that the comparison does not use. The figure
+of merit is the difference from the base within a seed, with a t interval over the seeds; "within
+noise" means that the interval holds zero. The intervals are not corrected for the number of
+variants.
 
 Legend: T length of a window, D width, F width of the feed-forward part, L layers, V bytes.
 """
