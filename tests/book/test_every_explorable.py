@@ -12,8 +12,6 @@ PAGES = {
         "AttentionWeights",
         "SamplingFilter",
         "OptimizerRace",
-        "KernelOverImage",
-        "ParallelismPlanner",
     ],
     "chapters/math/probability-losses.html": ["LogitLoss"],
     "chapters/algorithms/neural-networks.html": ["Neuron"],
