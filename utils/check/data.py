@@ -53,11 +53,16 @@ def _container(value: Any, depth: int) -> Any:
     for kind in (list, tuple, set, frozenset):
         if isinstance(value, kind):
             if len(value) > MAX_ITEMS:
-                raise TypeError(f"a {kind.__name__} of {len(value):,} items")
+                raise TypeError(f"{an(kind.__name__)} of {len(value):,} items")
             return kind(plain(item, depth) for item in value)
     if isinstance(value, range):
         return list(value)
     raise TypeError(f"an object of type {type(value).__name__}")
+
+
+def an(noun: str) -> str:
+    """The noun with its article."""
+    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def short(value: Any, limit: int = SHORT) -> str:
@@ -65,7 +70,7 @@ def short(value: Any, limit: int = SHORT) -> str:
     if isinstance(value, torch.Tensor | np.ndarray):
         kind = "tensor" if isinstance(value, torch.Tensor) else "array"
         dtype = str(value.dtype).removeprefix("torch.")
-        text = f"a {kind} of shape {tuple(value.shape)}"
+        text = f"{an(kind)} of shape {tuple(value.shape)}"
         text += "" if dtype in ("float32", "float64") else f", {dtype}"  # both count as right
         size = int(np.prod(tuple(value.shape)))
         if 0 < size <= 12:
@@ -120,7 +125,7 @@ def _scalar(value: Any) -> bool:
 def _tensor_difference(came: Any, expected: Any, rtol: float, atol: float) -> str | None:
     if not isinstance(came, torch.Tensor | np.ndarray):
         if tuple(expected.shape) != () or not isinstance(came, bool | int | float):
-            return f"a {type(came).__name__} where a tensor was expected"
+            return f"{an(type(came).__name__)} where a tensor was expected"
         came = torch.tensor(came)
     if tuple(came.shape) != tuple(expected.shape):
         return f"shape {tuple(came.shape)} where {tuple(expected.shape)} was expected"
@@ -169,7 +174,7 @@ def _number_difference(came: Any, expected: Any, rtol: float, atol: float) -> st
 
 def _dict_difference(came: Any, expected: dict, rtol: float, atol: float) -> str | None:
     if not isinstance(came, dict):
-        return f"a {type(came).__name__} where a dict was expected"
+        return f"{an(type(came).__name__)} where a dict was expected"
     if came.keys() != expected.keys():
         missing = sorted(map(repr, expected.keys() - came.keys()))[:3]
         extra = sorted(map(repr, came.keys() - expected.keys()))[:3]
@@ -187,7 +192,7 @@ def _sequence_difference(came: Any, expected: Any, rtol: float, atol: float) -> 
     if isinstance(came, torch.Tensor | np.ndarray) and came.ndim >= 1:
         came = came.tolist()
     if not isinstance(came, list | tuple):
-        return f"a {type(came).__name__} where a {type(expected).__name__} was expected"
+        return f"{an(type(came).__name__)} where {an(type(expected).__name__)} was expected"
     if len(came) != len(expected):
         return f"{len(came)} items where {len(expected)} were expected"
     for place, (one, other) in enumerate(zip(came, expected, strict=True)):
