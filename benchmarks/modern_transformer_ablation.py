@@ -10,7 +10,7 @@ experts: there the weights that work on a token are equal, and the parameters ar
 
 Bytes of sympy's source, as in lstm_transformer.py. A seed sets the start and the windows, and all
 variants of a seed read the same windows. The learning rate is chosen for each variant with a seed
-of its own in half the steps, on validation windows that the comparison does not use. The figure
+of its own, in as many steps, on validation windows that the comparison does not use. The figure
 of merit is the difference from the base within a seed, with a t interval over the seeds; "within
 noise" means that the interval holds zero. The intervals are not corrected for the number of
 variants.
@@ -39,7 +39,7 @@ from utils.train import Trainer
 
 RESULT = RESULTS / "modern_transformer_ablation.json"
 T, D, F, L, HEADS, STEPS = 64, 48, 128, 2, 4, 100
-RATES, TUNE_SEED = (0.005, 0.015), 1000
+RATES, TUNE_SEED = (0.002, 0.004, 0.008, 0.016), 1000
 EXPERTS, CHOSEN = 8, 2
 VARIANTS: dict[str, dict] = {
     "base": {},
@@ -100,8 +100,7 @@ def run(name: str, rate: float, seed: int, steps: int, data: tuple) -> dict:
 def compare(name: str, seeds: int, steps: int, data: tuple) -> dict:
     """Choose the rate, then train all seeds."""
     train, tune, test = data
-    short = max(1, steps // 2)
-    tried = {rate: run(name, rate, TUNE_SEED, short, (train, tune))["loss"] for rate in RATES}
+    tried = {rate: run(name, rate, TUNE_SEED, steps, (train, tune))["loss"] for rate in RATES}
     rate = min(tried, key=lambda r: tried[r] if math.isfinite(tried[r]) else math.inf)
     runs = [run(name, rate, seed, steps, (train, test)) for seed in range(seeds)]
     inner = width(name)
@@ -121,12 +120,12 @@ def add_differences(figures: dict) -> None:
         losses = np.array([row["loss"] for row in found["runs"]])
         found["mean"] = float(losses.mean())
         if len(losses) > 1:
-            found["interval"] = [float(v) for v in t_interval(losses.tolist())]
+            found["interval"] = [float(v) for v in t_interval(losses.tolist())][1:]
         if name == "base":
             continue
         found["difference"] = float((losses - base).mean())
         if len(losses) > 1:
-            low, high = (float(v) for v in t_interval((losses - base).tolist()))
+            _, low, high = (float(v) for v in t_interval((losses - base).tolist()))
             found["difference_interval"] = [low, high]
             found["within_noise"] = low <= 0 <= high
 
