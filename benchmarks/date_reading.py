@@ -1,8 +1,8 @@
-"""An encoder-decoder that reads dates, with positions and without.
+"""An encoder-decoder that reads dates: what it loses without positions or without its mask.
 
     python benchmarks/date_reading.py [--seeds 5] [--steps 300]
 
-Two models of one layer on each side, width 32, differ in this alone. Each has its learning rate
+Three models of one layer on each side, width 32, differ in one part. Each has its learning rate
 chosen by the dates read after training with a seed, and on days, that are not reported. A date
 counts as read when the model, writing by itself, gets all eight digits right.
 """
@@ -13,38 +13,65 @@ from pathlib import Path
 
 import torch
 from common import RESULTS, write_record
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from utils.data.dates import CHARS, SOURCE_LENGTH, START, Dates, dates
+from utils.data.dates import CHARS, START, Dates, dates
 from utils.intervals import t_interval
-from utils.models.config import TransformerConfig
-from utils.models.transformer import Transformer
+from utils.models.embedding import sinusoids
 
 WAYS = {
     "all parts": {},
-    "no positions": {"positions": "none"},
+    "no positions": {"positions": False},
+    "no causal mask": {"masked": False},
 }
 RATES, B, TEST, TUNING_SEED = (0.003, 0.01, 0.03), 32, 300, 1000
-SIZES = {"d_ff": 64, "encoder_layers": 1, "norm_position": "pre", "activation": "relu"}
+D, HEADS, INNER = 32, 4, 64
 
 
-def make(**how) -> Transformer:
-    how = {"positions": "sinusoidal"} | SIZES | how
-    return Transformer(TransformerConfig(len(CHARS), SOURCE_LENGTH, 32, 1, 4, **how))
+class Reader(nn.Module):
+    """PyTorch's nn.Transformer with what it lacks: embedding, positions, masks, head."""
+
+    def __init__(self, positions: bool = True, masked: bool = True):
+        super().__init__()
+        self.embed = nn.Embedding(len(CHARS), D)
+        shape = {"num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": INNER}
+        how = {"dropout": 0.0, "batch_first": True, "norm_first": True}
+        self.stacks = nn.Transformer(D, HEADS, **shape, **how)
+        self.head = nn.Linear(D, len(CHARS))
+        self.positions, self.masked = positions, masked
+
+    def vectors(self, tokens_BT: Tensor) -> Tensor:
+        x_BTD = self.embed(tokens_BT)
+        place_TD = sinusoids(torch.arange(tokens_BT.shape[1]), D, x_BTD.dtype)
+        return x_BTD + place_TD if self.positions else x_BTD
+
+    def forward(self, source_BS: Tensor, tokens_BT: Tensor) -> Tensor:
+        """Token numbers (B, S) and (B, T) to logits (B, T, V)."""
+        T, pad_BS = tokens_BT.shape[1], source_BS == 0
+        hide = ~torch.ones(T, T, dtype=torch.bool).tril() if self.masked else None
+        x_BTD = self.stacks(
+            self.vectors(source_BS),
+            self.vectors(tokens_BT),
+            tgt_mask=hide,
+            src_key_padding_mask=pad_BS,
+            memory_key_padding_mask=pad_BS,
+        )
+        return self.head(x_BTD)
 
 
 def train(data: Dates, way: str, seed: int, rate: float, steps: int):
     """A trained model, its losses (steps,) and the rows of the days kept for the test."""
     torch.manual_seed(seed)
-    model, losses = make(**WAYS[way]), []
+    model, losses = Reader(**WAYS[way]), []
     test, rest = torch.randperm(len(data.targets)).split([TEST, len(data.targets) - TEST])
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
     for _ in range(steps):
         rows, written = rest[torch.randint(len(rest), (B,))], torch.randint(3, (B,))
         source, target = data.sources[rows, written], data.targets[rows]
-        z_BTV = model(target[:, :-1], source=source, source_mask=(source != 0).long())
+        z_BTV = model(source, target[:, :-1])
         loss = F.cross_entropy(z_BTV.flatten(0, 1), target[:, 1:].flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -55,12 +82,12 @@ def train(data: Dates, way: str, seed: int, rate: float, steps: int):
 
 
 @torch.no_grad()
-def dates_read(model: Transformer, data: Dates, rows: torch.Tensor) -> float:
+def dates_read(model: Reader, data: Dates, rows: torch.Tensor) -> float:
     """Share of days whose eight digits the model writes, each time the likeliest next one."""
     source = data.sources[rows, torch.arange(len(rows)) % 3]
-    mask, out = (source != 0).long(), torch.full((len(rows), 1), START)
+    out = torch.full((len(rows), 1), START)
     for _ in range(8):
-        z_BTV = model(out, source=source, source_mask=mask)
+        z_BTV = model(source, out)
         out = torch.cat([out, z_BTV[:, -1:].argmax(-1)], 1)
     return (out == data.targets[rows]).all(1).float().mean().item()
 
@@ -114,7 +141,7 @@ def main() -> None:
         options.output,
         figures,
         script=__file__,
-        used=["utils/models", "utils/data/dates.py"],
+        used=["utils/models/embedding.py", "utils/data/dates.py"],
         packages=[],
         seeds=range(options.seeds),
         settings={"steps": options.steps, "batch_size": B, "test_days": TEST},
