@@ -19,6 +19,7 @@ PAGES = {
     "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
+    "chapters/math/attention.html": ["OnlineSoftmax"],
     "chapters/math/arithmetic-of-scale.html": ["ParallelismPlanner"],
     "chapters/concepts/large-models.html": ["ScaleCalculator"],
 }
