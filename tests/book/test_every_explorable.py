@@ -18,6 +18,7 @@ PAGES = {
     "chapters/algorithms/backpropagation.html": ["BackpropGraph"],
     "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
+    "chapters/algorithms/transformer.html": ["BlockPath"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
     "chapters/math/attention.html": ["OnlineSoftmax"],
     "chapters/math/arithmetic-of-scale.html": ["ParallelismPlanner"],
