@@ -5,6 +5,7 @@ that is drawn anew each round, and what is compared are ratios within a round. O
 is the processor time of all threads: it does not count the time that other programs take.
 """
 
+import argparse
 import ctypes
 import datetime
 import gc
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from scipy import stats
 
 from utils.device import machine, memory
@@ -210,6 +212,42 @@ def commit(*used: str | Path) -> str:
     changed = _git("diff", "--name-only", _AT_START, "--", *map(str, used))
     changed = changed or _git("status", "--porcelain", "--", *map(str, used))
     return _AT_START + (" with changes" if changed else "")
+
+
+def experiment(
+    words: list[str] | None,
+    doc: str,
+    *,
+    seeds: int,
+    smoke: str,
+    steps: int | None = None,
+    at_least: int = 1,
+    more: Iterable[tuple[str, dict]] = (),
+) -> argparse.Namespace:
+    """The settings of a recorded experiment: ``seeds``, ``steps``, ``smoke`` and ``output``.
+
+    words: the command line (None: the program's own). doc: the script's docstring. seeds, steps:
+    defaults; ``--steps`` exists where its default is given. smoke: what ``--smoke`` runs, in
+    words. at_least: the fewest seeds. more: further options, for ``add_argument``. Torch is set
+    to one thread. Ends the program (status 2) where settings cannot be used.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=seeds, help="seeds 0 to this, exclusive")
+    if steps is not None:
+        parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--smoke", action="store_true", help=smoke)
+    parser.add_argument("--output", type=Path, default=None)
+    for name, how in more:
+        parser.add_argument(name, **how)
+    settings = parser.parse_args(words)
+    if settings.seeds < at_least:
+        parser.error(f"--seeds must be at least {at_least}")
+    if steps is not None and settings.steps < 1:
+        parser.error("--steps must be at least 1")
+    if settings.smoke and (not settings.output or settings.output.resolve().parent == RESULTS):
+        parser.error("--smoke is not a result: give an --output outside benchmarks/results")
+    torch.set_num_threads(1)
+    return settings
 
 
 def write_record(

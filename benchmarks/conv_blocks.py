@@ -9,14 +9,12 @@ Bundled digits, cut where forms begin: 776 for training, 253 to choose each bloc
 Legend: n images, B images in a batch.
 """
 
-import argparse
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import RESULTS, ROOT, write_record
+from common import RESULTS, ROOT, experiment, write_record
 from torch.utils.flop_counter import FlopCounterMode
 
 from utils.data import digits
@@ -106,16 +104,7 @@ def compare(block: str, parts: list[tuple], seeds: int, epochs: int, target: int
 
 def main(words: list[str] | None = None) -> int:
     """Compare all blocks and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10, help="seeds 0 to this, exclusive")
-    parser.add_argument("--smoke", action="store_true", help="one epoch, one seed")
-    parser.add_argument("--output", type=Path, default=None)
-    settings = parser.parse_args(words)
-    if settings.seeds < 1:
-        parser.error("--seeds must be at least 1")
-    if settings.smoke and (not settings.output or settings.output.resolve().parent == RESULTS):
-        parser.error("--smoke is not a result: give an --output outside benchmarks/results")
-    torch.set_num_threads(1)
+    settings = experiment(words, __doc__, seeds=10, smoke="one epoch, one seed")
     seeds, epochs = (1, 1) if settings.smoke else (settings.seeds, EPOCHS)
     found = digits()
     parts = [found.take(slice(a, b)).tensors() for a, b in itertools.pairwise(CUTS)]

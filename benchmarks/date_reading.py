@@ -7,12 +7,10 @@ chosen by the dates read after training with a seed, and on days, that are not r
 counts as read when the model, writing by itself, gets all eight digits right.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import torch
-from common import RESULTS, write_record
+from common import RESULTS, experiment, write_record
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -26,7 +24,8 @@ WAYS = {
     "no positions": {"positions": False},
     "no causal mask": {"masked": False},
 }
-RATES, B, TEST, TUNING_SEED = (0.003, 0.01, 0.03), 32, 300, 1000
+RESULT = RESULTS / "date_reading.json"
+RATES, B, STEPS, TEST, TUNING_SEED = (0.003, 0.01, 0.03), 32, 300, 300, 1000
 D, HEADS, INNER = 32, 4, 64
 
 
@@ -122,31 +121,30 @@ def one_way(data: Dates, way: str, seeds: int, steps: int, bar) -> dict:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=300, help="a multiple of ten")
-    parser.add_argument("--output", type=Path, default=RESULTS / "date_reading.json")
-    options = parser.parse_args()
-    if options.seeds < 2 or options.steps < 20 or options.steps % 10:
-        raise SystemExit("expected at least 2 seeds, and steps a multiple of 10 from 20 on")
-    torch.set_num_threads(1)
+def main(words: list[str] | None = None) -> int:
+    """Train all three ways and write the record."""
+    smoke = "twenty steps, two seeds"
+    settings = experiment(words, __doc__, seeds=5, smoke=smoke, steps=STEPS, at_least=2)
+    seeds, steps = (2, 20) if settings.smoke else (settings.seeds, settings.steps)
+    if steps < 20 or steps % 10:
+        raise SystemExit(f"--steps {steps}: expected a multiple of 10, at least 20")
     data, figures = dates(), {}
-    with tqdm(total=len(WAYS) * (len(RATES) + options.seeds), unit="run") as bar:
+    with tqdm(total=len(WAYS) * (len(RATES) + seeds), unit="run") as bar:
         for way in WAYS:
-            figures[way] = one_way(data, way, options.seeds, options.steps, bar)
+            figures[way] = one_way(data, way, seeds, steps, bar)
     for way, row in figures.items():
         print(f"{way:15} rate {row['rate']}  read {row['read_interval']}")
     write_record(
-        options.output,
+        settings.output or RESULT,
         figures,
         script=__file__,
         used=["utils/models/embedding.py", "utils/data/dates.py"],
         packages=[],
-        seeds=range(options.seeds),
-        settings={"steps": options.steps, "batch_size": B, "test_days": TEST},
+        seeds=range(seeds),
+        settings={"steps": steps, "batch_size": B, "test_days": TEST},
     )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -8,13 +8,11 @@ becomes 3 by 3, with a border of two. Four fifths train, a fifth tests, split an
 Adam with rate 0.001, batches of 32, five epochs; pixels as they are, or divided by 255.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import RESULTS, ROOT, write_record
+from common import RESULTS, ROOT, experiment, write_record
 from torch.nn import functional as F
 
 from utils.data import digits, split
@@ -58,16 +56,7 @@ def run(sizes: tuple[int, ...], scale: float, seed: int, epochs: int) -> dict:
 
 def main(words: list[str] | None = None) -> int:
     """Train all networks at both scales and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to this, exclusive")
-    parser.add_argument("--smoke", action="store_true", help="one epoch, one seed")
-    parser.add_argument("--output", type=Path, default=None)
-    settings = parser.parse_args(words)
-    if settings.seeds < 2:
-        parser.error("--seeds must be at least 2")
-    if settings.smoke and (not settings.output or settings.output.resolve().parent == RESULTS):
-        parser.error("--smoke is not a result: give an --output outside benchmarks/results")
-    torch.set_num_threads(1)
+    settings = experiment(words, __doc__, seeds=5, smoke="one epoch, one seed", at_least=2)
     seeds, epochs = (1, 1) if settings.smoke else (settings.seeds, EPOCHS)
     figures: dict = {}
     for name, sizes in SIZES.items():

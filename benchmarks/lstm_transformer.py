@@ -15,14 +15,12 @@ use.
 Legend: B windows in a batch, T their length, V bytes told apart, H and D widths, L layers.
 """
 
-import argparse
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import RESULTS, ROOT, write_record
+from common import RESULTS, ROOT, experiment, write_record
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -180,18 +178,16 @@ def compare(kind: str, T: int, seeds: int, steps: int, data: tuple) -> dict:
 
 def main(words: list[str] | None = None) -> int:
     """Compare at all contexts and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to this, exclusive")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--contexts", type=int, nargs="+", choices=CONTEXTS, default=CONTEXTS)
-    parser.add_argument("--smoke", action="store_true", help="two steps, one seed")
-    parser.add_argument("--output", type=Path, default=None)
-    settings = parser.parse_args(words)
-    if min(settings.seeds, settings.steps) < 1:
-        parser.error("--seeds and --steps must be at least 1")
-    if settings.smoke and (not settings.output or settings.output.resolve().parent == RESULTS):
-        parser.error("--smoke is not a result: give an --output outside benchmarks/results")
-    torch.set_num_threads(1)
+    settings = experiment(
+        words,
+        __doc__,
+        seeds=3,
+        smoke="two steps, one seed",
+        steps=STEPS,
+        more=[
+            ("--contexts", {"type": int, "nargs": "+", "choices": CONTEXTS, "default": CONTEXTS})
+        ],
+    )
     seeds, steps = (1, 2) if settings.smoke else (settings.seeds, settings.steps)
     corpus = source_text()
     held_out, size = read(corpus.validation), WINDOWS * max(CONTEXTS)

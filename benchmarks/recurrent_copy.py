@@ -11,14 +11,12 @@ sequences. "open" starts with gates that keep the state: sigmoid(bias) = 1 - 1 /
 Legend: B sequences in a batch, T their length, A symbols, H units.
 """
 
-import argparse
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import RESULTS, ROOT, write_record
+from common import RESULTS, ROOT, experiment, write_record
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -84,16 +82,7 @@ def run(kind: str, start: str, delay: int, seed: int, steps: int) -> dict:
 
 def main(words: list[str] | None = None) -> int:
     """Train all contenders at all delays and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to this, exclusive")
-    parser.add_argument("--smoke", action="store_true", help="ten steps, one seed")
-    parser.add_argument("--output", type=Path, default=None)
-    settings = parser.parse_args(words)
-    if settings.seeds < 1:
-        parser.error("--seeds must be at least 1")
-    if settings.smoke and (not settings.output or settings.output.resolve().parent == RESULTS):
-        parser.error("--smoke is not a result: give an --output outside benchmarks/results")
-    torch.set_num_threads(1)
+    settings = experiment(words, __doc__, seeds=3, smoke="ten steps, one seed")
     seeds, steps = (1, 10) if settings.smoke else (settings.seeds, STEPS)
     figures: dict = {}
     for name, (kind, start) in CONTENDERS.items():

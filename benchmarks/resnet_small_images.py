@@ -12,13 +12,11 @@ The test images are read once, after the last step; nothing is chosen by them.
 Legend: n images, B images in a batch, C channels, S side in pixels.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import RESULTS, ROOT, write_record
+from common import RESULTS, ROOT, experiment, write_record
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -168,16 +166,7 @@ def shortcuts(seeds: int, limit: int | None, epochs: int) -> dict:
 
 def main(words: list[str] | None = None) -> int:
     """Run both parts and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=4, help="seeds 0 to this, exclusive")
-    parser.add_argument("--smoke", action="store_true", help="one epoch on 64 digits, one seed")
-    parser.add_argument("--output", type=Path, default=None)
-    settings = parser.parse_args(words)
-    if settings.seeds < 1:
-        parser.error("--seeds must be at least 1")
-    if settings.smoke and (not settings.output or settings.output.resolve().parent == RESULTS):
-        parser.error("--smoke is not a result: give an --output outside benchmarks/results")
-    torch.set_num_threads(1)
+    settings = experiment(words, __doc__, seeds=4, smoke="one epoch on 64 digits, one seed")
     seeds, limit = (1, 64) if settings.smoke else (settings.seeds, None)
     epochs = (1, 1) if settings.smoke else (STEM_EPOCHS, DEPTH_EPOCHS)
     figures = {"stems": stems(seeds, limit, epochs[0])}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from utils.data import digits
 from utils.record import recorded_run
@@ -34,21 +33,3 @@ def test_the_record_holds_the_counts_worked_out_by_hand():
             mean, low, high = row["scales"][scale]["interval"]
             assert low < mean < high
             assert mean == pytest.approx(np.mean(row["scales"][scale]["test"]))
-
-
-@pytest.mark.slow
-def test_a_smoke_run_writes_a_record(tmp_path):
-    path, threads = tmp_path / "smoke.json", torch.get_num_threads()
-    try:
-        assert first_networks.main(["--smoke", "--output", str(path)]) == 0
-    finally:
-        torch.set_num_threads(threads)
-    smoke = recorded_run(path)["figures"]
-    assert smoke.keys() == recorded_run(first_networks.RESULT)["figures"].keys()
-
-
-@pytest.mark.parametrize("words", [["--smoke"], ["--seeds", "1"]])
-def test_wrong_settings_end_the_program(words):
-    with pytest.raises(SystemExit) as caught:
-        first_networks.main(words)
-    assert caught.value.code == 2

@@ -7,36 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from utils.record import recorded_run
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import lstm_transformer
 import recurrent_copy
-
-SCRIPTS = pytest.mark.parametrize(
-    "script", [lstm_transformer, recurrent_copy], ids=lambda s: s.__name__
-)
-
-
-@pytest.mark.slow
-@SCRIPTS
-@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
-def test_a_smoke_run_writes_a_record_that_pages_can_read(script, tmp_path):
-    path, threads = tmp_path / "smoke.json", torch.get_num_threads()
-    try:
-        assert script.main(["--smoke", "--output", str(path)]) == 0
-    finally:
-        torch.set_num_threads(threads)
-    smoke = recorded_run(path)["figures"]
-    assert smoke.keys() == recorded_run(script.RESULT)["figures"].keys()
-
-
-@SCRIPTS
-@pytest.mark.parametrize("words", [["--smoke"], ["--seeds", "0"]])
-def test_wrong_settings_end_the_program(script, words):
-    with pytest.raises(SystemExit) as caught:
-        script.main(words)
-    assert caught.value.code == 2
 
 
 def test_open_gates_keep_and_the_orthogonal_matrix_is_one():
