@@ -47,7 +47,9 @@ WRONG = [["--smoke"], ["--smoke", "--output", str(RESULTS / "smoke.json")], ["--
 
 @pytest.mark.parametrize("script", [*READ, modern_transformer_ablation], ids=lambda s: s.__name__)
 @pytest.mark.parametrize("words", WRONG, ids=["no output", "output among results", "no seeds"])
-def test_wrong_settings_end_the_program(script, words):
+def test_wrong_settings_end_the_program(script, words, monkeypatch):
+    # Were they not refused, no record may be lost.
+    monkeypatch.setattr(script, "write_record", lambda *record, **more: None)
     with pytest.raises(SystemExit) as caught:
         script.main(words)
     assert caught.value.code == 2
