@@ -13,13 +13,18 @@ def read(numbers) -> str:
 
 def test_each_way_of_writing_is_read_back_by_another_reader():
     found = dates()
-    assert found.sources.shape == (36524, 3, 18) and found.targets.shape == (36524, 9)
+    assert found.sources.shape == (36525, 3, 18) and found.targets.shape == (36525, 9)
     formats = ("%d %B %Y", "%B %d, %Y", "%d.%m.%Y")
-    for row in range(0, 36524, 997):
+    for row in [*range(0, 36525, 997), 36524]:
         truth = read(found.targets[row])
         for way, form in zip(found.sources[row], formats, strict=True):
             day = datetime.datetime.strptime(read(way), form)
             assert truth == f"^{day:%Y%m%d}"
+
+
+def test_first_and_last_day_of_the_hundred_years():
+    found = dates().targets
+    assert (read(found[0]), read(found[-1])) == ("^19500101", "^20491231")
 
 
 def test_days_are_all_different():

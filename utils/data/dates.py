@@ -18,7 +18,7 @@ MONTHS = "january february march april may june july august september october no
 CHARS = "\0^0123456789abcdefghijklmnopqrstuvwxyz ,."
 CODE = {char: number for number, char in enumerate(CHARS)}
 PADDING, START, SOURCE_LENGTH, TARGET_LENGTH = 0, 1, 18, 9
-FIRST, DAYS = datetime.date(1950, 1, 1), 36524
+FIRST, DAYS = datetime.date(1950, 1, 1), 36525
 
 
 class Dates(NamedTuple):
