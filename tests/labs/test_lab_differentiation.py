@@ -118,9 +118,9 @@ def ce(z, y, *, mean=True, label=True, ignored=True):
     return p / max(int(kept.sum()), 1) if mean else p
 
 
-def norm(x, gamma, eps, ybar, *, mean=1, along=1, weighted=True, s_of=None):
+def norm(x, gamma, eps, ybar, *, mean=1, along=1, weighted=True, s_of=None, root=None):
     c = x - x.mean(-1, keepdim=True)
-    s = (c.square().mean(-1, keepdim=True) + eps).sqrt()
+    s = (c.square().mean(-1, keepdim=True) + eps).sqrt() if root is None else root(c)
     n, w = c / s, ybar * gamma if weighted else ybar
     out = w - mean * w.mean(-1, keepdim=True) - along * n * (n * w).mean(-1, keepdim=True)
     return out / (s if s_of is None else s_of(c)), (n * ybar).sum(0), ybar.sum(0)
@@ -197,6 +197,13 @@ WRONG = {
         "unbiased": lambda x, g, eps, w: norm(
             x, g, eps, w, s_of=lambda c: (c.var(-1, keepdim=True) + eps).sqrt()
         ),
+        "eps-forgotten-throughout": lambda *a: norm(
+            *a, root=lambda c: c.std(-1, False, keepdim=True)
+        ),
+        "unbiased-throughout": lambda x, g, eps, w: norm(
+            x, g, eps, w, root=lambda c: (c.var(-1, keepdim=True) + eps).sqrt()
+        ),
+        "along-added": lambda *a: norm(*a, along=-1),
         "y-for-n": lambda x, g, eps, w: (
             norm(x, g, eps, w, along=0)[0]
             - (n := g * F.layer_norm(x, x.shape[-1:], eps=eps))
@@ -215,6 +222,7 @@ WRONG = {
     "attention": {
         "no-root": lambda *a: attend(*a, root=False),
         "no-softmax": lambda *a: attend(*a, pull=lambda g, w: w),
+        "softmax-twice": lambda *a: attend(*a, pull=lambda g, w: softmax_vjp(g.softmax(-1), w)),
         "softmax-diagonal": lambda *a: attend(
             *a, pull=lambda g, w: (p := g.softmax(-1)) * (1 - p) * w
         ),

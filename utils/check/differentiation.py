@@ -117,7 +117,7 @@ def softmax(t: Trial) -> None:
     hints=(
         "The loss of one row is ln sum exp z minus the logit of its label. Differentiate both.",
         "Softmax minus one at the label; the loss is the mean over the rows.",
-        "Rows whose label is IGNORE have no loss, and the mean is over the others.",
+        "Rows whose label is -100 have no loss, and the mean is over the others.",
     ),
 )
 def cross_entropy(t: Trial) -> None:

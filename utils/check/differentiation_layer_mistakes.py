@@ -11,20 +11,20 @@ from torch import Tensor
 from utils.check.core import Mistake
 
 
-def _norm(x, gamma, eps, ybar, *, mean=True, along=True, g=True, s=None, y=None):
-    """The three answers, each part of xbar on request; `s` and `y` replace scale and n."""
+def _norm(x, gamma, eps, ybar, *, mean=1, along=1, g=True, s=None, y=None, root=None):
+    """The three answers, each part of xbar on request.
+
+    `s` and `y` replace scale and n in xbar alone; `root` replaces the scale wherever it stands.
+    """
     x, gamma, ybar = x.double(), gamma.double(), ybar.double()
     c = x - x.mean(-1, keepdim=True)
-    right = (c.square().mean(-1, keepdim=True) + eps).sqrt()
+    right = (c.square().mean(-1, keepdim=True) + eps).sqrt() if root is None else root(c, eps)
     n = c / right
     scale = right if s is None else s(c, eps)
     n_in = n if y is None else y(n, x, right)
     nbar = ybar * gamma if g else ybar
-    xbar = nbar
-    if mean:
-        xbar = xbar - nbar.mean(-1, keepdim=True)
-    if along:
-        xbar = xbar - n_in * (n_in * nbar).mean(-1, keepdim=True)
+    xbar = nbar - mean * nbar.mean(-1, keepdim=True)
+    xbar = xbar - along * n_in * (n_in * nbar).mean(-1, keepdim=True)
     return xbar / scale, (n * ybar).sum(0), ybar.sum(0)
 
 
@@ -37,23 +37,31 @@ def _parts(x, gamma, eps, ybar, *, gammabar=None, betabar=None):
     return tuple(answers)
 
 
+def _without_eps(c: Tensor, eps: float) -> Tensor:
+    return c.square().mean(-1, keepdim=True).sqrt()
+
+
+def _unbiased(c: Tensor, eps: float) -> Tensor:
+    return (c.var(-1, keepdim=True) + eps).sqrt()
+
+
 LAYER_NORM = (
     Mistake(
         "fixed-statistics",
         "Mean and standard deviation were held fixed; they move with x.",
-        lambda *a: _norm(*a, mean=False, along=False),
+        lambda *a: _norm(*a, mean=0, along=0),
         "Add a constant to a row of x: its result does not change, so xbar must sum to zero.",
     ),
     Mistake(
         "fixed-mean",
         "The mean was held fixed; it moves with x.",
-        lambda *a: _norm(*a, mean=False),
+        lambda *a: _norm(*a, mean=0),
         "A row of xbar must sum to zero.",
     ),
     Mistake(
         "fixed-deviation",
         "The standard deviation was held fixed; it moves with x.",
-        lambda *a: _norm(*a, along=False),
+        lambda *a: _norm(*a, along=0),
         "Stretching a centered row hardly changes its result, so xbar must be nearly orthogonal "
         "to the normalized row.",
     ),
@@ -72,14 +80,32 @@ LAYER_NORM = (
     Mistake(
         "eps-forgotten",
         "eps is missing under the root.",
-        lambda *a: _norm(*a, s=lambda c, eps: c.square().mean(-1, keepdim=True).sqrt()),
+        lambda *a: _norm(*a, s=_without_eps),
         "The standard deviation in the way forward is the root of variance plus eps.",
     ),
     Mistake(
         "unbiased",
         "The variance was divided by D - 1; layer normalization divides by D.",
-        lambda *a: _norm(*a, s=lambda c, eps: (c.var(-1, keepdim=True) + eps).sqrt()),
+        lambda *a: _norm(*a, s=_unbiased),
         "Tensor.var divides by D - 1 unless it is told not to.",
+    ),
+    Mistake(
+        "eps-forgotten-throughout",
+        "eps is missing under the root, in the normalized row as well.",
+        lambda *a: _norm(*a, root=_without_eps),
+        "The standard deviation in the way forward is the root of variance plus eps.",
+    ),
+    Mistake(
+        "unbiased-throughout",
+        "The variance was divided by D - 1, in the normalized row as well; it is divided by D.",
+        lambda *a: _norm(*a, root=_unbiased),
+        "Tensor.var and Tensor.std divide by D - 1 unless they are told not to.",
+    ),
+    Mistake(
+        "along-added",
+        "The term along the normalized row was added; it is taken off.",
+        lambda *a: _norm(*a, along=-1),
+        "xbar must be nearly orthogonal to the normalized row.",
     ),
     Mistake(
         "y-for-n",
@@ -123,6 +149,11 @@ def _attention(q, k, v, obar, *, root=True, back=None, which=None) -> tuple[Tens
     return answers["q"], answers["k"], answers["v"]
 
 
+def _twice(a: Tensor, abar: Tensor) -> Tensor:
+    p = torch.softmax(a, -1)
+    return p * (abar - (p * abar).sum(-1, keepdim=True))
+
+
 ATTENTION = (
     Mistake(
         "no-root",
@@ -135,6 +166,12 @@ ATTENTION = (
         "The way back goes past the softmax.",
         lambda *x: _attention(*x, back=lambda a, abar: abar),
         "Abar is the weight of A; the scores need softmax_vjp of it.",
+    ),
+    Mistake(
+        "softmax-twice",
+        "A softmax was taken of the weights A: the softmax's way back begins at the scores.",
+        lambda *x: _attention(*x, back=_twice),
+        "softmax_vjp takes what went into the softmax, not what came out of it.",
     ),
     Mistake(
         "softmax-diagonal",

@@ -215,7 +215,7 @@ CROSS_ENTROPY = (
         "mean-over-all",
         "The sum was divided by the number of all rows; those without a loss do not count.",
         lambda z, y: _ce(z, y, count=lambda z, k: len(z)),
-        "The mean is over the rows whose label is not IGNORE.",
+        "The mean is over the rows whose label is not -100.",
     ),
     Mistake(
         "mean-over-numbers",
@@ -237,7 +237,7 @@ CROSS_ENTROPY = (
     ),
     Mistake(
         "ignored-counted",
-        "Rows with the label IGNORE got a gradient.",
+        "Rows with the label -100 got a gradient.",
         lambda z, y: _ce(z, y, ignore=False),
         "They have no loss, so nothing about them changes it.",
     ),
