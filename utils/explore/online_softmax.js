@@ -93,7 +93,7 @@ function render({ model, el }) {
   const block = choice("Keys in a block", BLOCKS, bind("block"));
   const order = choice("Order of the keys", ORDERS, bind("order"));
   const live = make("p", { "aria-live": "polite", style: "min-height:7em;margin-top:0.5rem" });
-  const table = dataTable("After each block", ["block", "maximum", "sum", "factor", "answer so far"]);
+  const table = dataTable("After each block", ["block", "max", "sum", "factor", "answer"]);
   function update() {
     const result = compute({ scale: model.get("scale"), block: model.get("block"), order: model.get("order") });
     const done = Math.min(model.get("read"), blocks());
@@ -106,7 +106,7 @@ function render({ model, el }) {
     live.textContent = say(result, done, step);
     drawScores(scores, result, seen, step, `Scores of twelve keys. ${live.textContent}`);
     drawWeights(weights, result, seen, step, `Weights of twelve keys. ${live.textContent}`);
-    table.fill(result.steps.map(([m, l, o, f], i) => [`${i + 1}`, two(m), l.toFixed(4), f.toFixed(4), o.toFixed(4)]));
+    table.fill(result.steps.map(([m, l, o, f], i) => [`${i + 1}`, two(m), l.toFixed(3), f.toFixed(3), o.toFixed(3)]));
   }
   for (const key of keys) model.on(`change:${key}`, update);
   const row = "display:flex;flex-wrap:wrap;gap:0.5rem 1.5rem";
