@@ -68,8 +68,8 @@ function render({ model, el }) {
   const padding = choice("Padding", [0, 1], bind("padding"));
   const row = slider("Row of the response", { min: 1, max: height, step: 1 }, (v) => bind("row")(v - 1));
   const column = slider("Column of the response", { min: 1, max: width, step: 1 }, (v) => bind("column")(v - 1));
-  const live = make("p", { "aria-live": "polite", style: "min-height:6em;margin-top:0.5rem" });
-  const table = dataTable("The responses, row by row", ["row", ...Array.from({ length: width }, (_, i) => `column ${i + 1}`)]);
+  const live = make("p", { "aria-live": "polite", style: "min-height:8.5em;margin-top:0.5rem" });
+  const table = dataTable("The responses by row and column", ["row", ...Array.from({ length: width }, (_, i) => `${i + 1}`)]);
 
   function frame(x, y, size, color) {
     return make("rect", { x: x * CELL, y: y * CELL, width: size * CELL, height: size * CELL, fill: "none", style: `stroke:${color}`, "stroke-width": 3 });

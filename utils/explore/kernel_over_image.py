@@ -76,7 +76,7 @@ class KernelOverImage(Explorable):
         "With JavaScript, a kernel of nine weights slides over a handwritten digit here; the "
         "weights, stride and padding can be changed, and each response shows its sum."
     )
-    heights = ("47rem", "77rem")
+    heights = ("52rem", "84rem")
     image = traitlets.List(traitlets.List(traitlets.Float()), DIGIT).tag(sync=True)
     presets = traitlets.Dict(KERNELS).tag(sync=True)
     kernel = traitlets.List(traitlets.Float(), KERNELS["vertical edges"], minlen=9, maxlen=9).tag(
