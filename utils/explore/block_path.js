@@ -46,7 +46,7 @@ function meaning(name, kind) {
     weights: cross
       ? "Each token meets each token of the source."
       : kind === "encoder" ? "Here tokens meet: each sees all." : "Here tokens meet: each sees itself and those before it; hidden pairs get weight 0.",
-    "means of values": "Each token receives one mean from each head.",
+    "means of values": `Each token receives something from ${cross ? "the source" : "those it sees"}: one mean of values from each head.`,
     "output matrix": "Each token by itself: the heads' answers are mixed.",
     added: "The sum with what came in. The first shape is back, so blocks can be stacked.",
     "up, activation": "Each token by itself, into the inner width; negative numbers become 0.",
@@ -60,7 +60,7 @@ function draw(svg, rows, step, narrow, label) {
   const [width, left, top, line] = narrow ? [350, 8, 26, 38] : [640, 226, 26, 22];
   const height = top + 19 * line + 8;
   const most = Math.max(1, ...rows.map((row) => Math.log2(product(row.shape))));
-  const x = (power) => left + (power / Math.ceil(most)) * (width - left - 125);
+  const x = (power) => left + (power / Math.ceil(most)) * (width - left - 145);
   const text = (value, px, py, anchor, more = {}) =>
     make("text", { x: px, y: py, "text-anchor": anchor, fill: "currentColor", ...more }, value);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -87,7 +87,7 @@ function render({ model, el }) {
   const svg = make("svg", { role: "img", style: "width:100%;font-size:13px" });
   const sliders = [
     ["log_T", "Tokens T", 0, 12, power],
-    ["log_S", "Tokens of the source S", 0, 12, power],
+    ["log_S", "Source tokens S", 0, 12, power],
     ["log_D", "Width D", 3, 13, power],
     ["log_H", "Heads H", 0, 6, power],
     ["factor", "Inner width over D", 1, 8, (v) => `${v}`],
@@ -106,9 +106,11 @@ function render({ model, el }) {
     walk.box.querySelector("input").max = rows.length - 1;
     walk.set(step);
     const row = rows[step];
+    const numbers = rows.map(({ shape }) => product(shape));
+    const full = rows.filter((_, i) => numbers[i] === numbers[largest]).map(({ name }) => `"${name}"`);
     live.textContent =
       `Station ${step + 1} of ${rows.length}, ${row.name}: shape ${shapeText(row.shape)}, ${whole(row.parameters)} parameters, ${si(row.flops)} FLOPs. ${meaning(row.name, state.kind)} ` +
-      `The whole block: ${whole(parameters)} parameters, ${si(flops)} FLOPs; most numbers are held at "${rows[largest].name}".`;
+      `The whole block: ${whole(parameters)} parameters, ${si(flops)} FLOPs; most numbers are held at ${full.join(" and ")}.`;
     draw(svg, rows, step, narrow, live.textContent);
     table.fill(rows.map((r) => [r.name, shapeText(r.shape), whole(product(r.shape)), whole(r.parameters), whole(r.flops)]));
   }
@@ -117,13 +119,13 @@ function render({ model, el }) {
     const now = entry.contentRect.width < 480;
     if (now !== narrow) {
       narrow = now;
-      live.style.minHeight = narrow ? "13em" : "9em";
+      live.style.minHeight = narrow ? "15em" : "9em";
       update();
     }
   }).observe(svg);
   const layout = "display:flex;flex-wrap:wrap;gap:0.5rem 1.5rem";
   el.append(
-    make("p", {}, make("strong", {}, "Question. "), "Walk through the stations: at which one does a token receive something from others, and how many stations treat each token by itself? Then raise T until the weights hold more numbers than any other station. Does the number of parameters change?"),
+    make("p", {}, make("strong", {}, "Question. "), "Walk through the stations: at which ones does a token meet others, and how many treat each token by itself? Then raise T until the weights hold more numbers than any other station. Does the number of parameters change?"),
     make("div", { style: layout }, walk.box),
     svg,
     live,

@@ -128,7 +128,9 @@ function render({ model, el }) {
     activation.set(state.activation);
     const where = result.line.length
       ? `The line passes the origin at a distance of ${two(Math.abs(result.distance))}.`
-      : "The line does not cross this square.";
+      : state.w1 === 0 && state.w2 === 0
+        ? "With both weights 0 there is no line."
+        : "The line does not cross this square.";
     live.textContent =
       `z = ${two(state.w1)} x₁ ${signed(state.w2)} x₂ ${signed(state.b)}: ` +
       `${result.correct} of 4 points of ${state.target} lie on their right sides. ${where} ` +
