@@ -37,7 +37,7 @@ from utils.schedules import cosine
 
 RESULT = RESULTS / "optimizers_three_tasks.json"
 TUNING, WIDER = (1000, 1001), 4  # seeds for tuning; how often a grid may grow
-STEPS, BATCH = {"images": 150, "text": 250, "table": 200}, {"images": 64, "text": 8, "table": 64}
+STEPS, BATCH = {"images": 150, "text": 500, "table": 200}, {"images": 64, "text": 8, "table": 64}
 START = {"SGD": -2.5, "AdamW": -4.0, "Muon": -4.0}  # log10 of the lowest rate at first
 DECAYS = {"SGD": (0.0, 5e-4), "AdamW": (0.0, 0.1), "Muon": (0.0, 0.1)}
 T, V, WIDTH = 32, 128, 32
