@@ -12,10 +12,14 @@ const COLORS = {
   purple: "var(--explorable-purple, #9A3D77)",
 };
 
+// JupyterLab's shortcuts take the arrow keys from whatever has the focus, unless this is set.
+const FOCUSABLE = new Set("input select button summary".split(" "));
+
 function make(tag, attributes = {}, ...children) {
   const svg = SVG_TAGS.has(tag);
   const node = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (FOCUSABLE.has(tag) || "tabindex" in attributes) node.dataset.lmSuppressShortcuts = "true";
   node.append(...children);
   return node;
 }
