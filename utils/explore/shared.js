@@ -108,6 +108,27 @@ function chart(xRange, yRange, xTitle, yTitle) {
   return { svg, draw };
 }
 
+// A frame with axes and grid; `inside` cuts off what is drawn in it. yTicks: [value, name] pairs.
+function axesFrame(xRange, yRange, xTicks, yTicks, xTitle, yTitle) {
+  const [left, top, width, height] = [44, 24, 280, 220];
+  const x = (v) => left + ((v - xRange[0]) / (xRange[1] - xRange[0])) * width;
+  const y = (v) => top + ((yRange[1] - v) / (yRange[1] - yRange[0])) * height;
+  const text = (value, px, py, anchor = "middle") =>
+    make("text", { x: px, y: py, "text-anchor": anchor, fill: "currentColor" }, `${value}`.replace("-", "−"));
+  const rule = (x1, y1, x2, y2) =>
+    make("line", { x1, y1, x2, y2, stroke: "currentColor", "stroke-opacity": 0.2 });
+  const parts = [
+    make("rect", { x: left, y: top, width, height, fill: "none", stroke: "currentColor", "stroke-opacity": 0.4 }),
+    ...xTicks.flatMap((v) => [rule(x(v), top, x(v), top + height), text(v, x(v), top + height + 16)]),
+    ...yTicks.flatMap(([v, name]) => [rule(left, y(v), left + width, y(v)), text(name, left - 6, y(v) + 4, "end")]),
+    text(xTitle, left + width / 2, top + height + 34),
+    text(yTitle, 4, 13, "start"),
+  ];
+  const inside = (...children) =>
+    make("svg", { x: left, y: top, width, height, viewBox: `${left} ${top} ${width} ${height}`, overflow: "hidden" }, ...children);
+  return { x, y, parts, inside };
+}
+
 // The numbers behind the picture, folded away.
 function dataTable(caption, columns) {
   const body = make("tbody");

@@ -31,27 +31,6 @@ export function compute({ rate, curvature, momentum }) {
 
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 
-// A frame with axes; `inside` cuts off what is drawn in it.
-function frame(xRange, yRange, xTicks, yTicks, xTitle, yTitle) {
-  const [left, top, width, height] = [44, 24, 280, 220];
-  const x = (v) => left + ((v - xRange[0]) / (xRange[1] - xRange[0])) * width;
-  const y = (v) => top + ((yRange[1] - v) / (yRange[1] - yRange[0])) * height;
-  const text = (value, px, py, anchor = "middle") =>
-    make("text", { x: px, y: py, "text-anchor": anchor, fill: "currentColor" }, `${value}`.replace("-", "−"));
-  const rule = (x1, y1, x2, y2) =>
-    make("line", { x1, y1, x2, y2, stroke: "currentColor", "stroke-opacity": 0.2 });
-  const parts = [
-    make("rect", { x: left, y: top, width, height, fill: "none", stroke: "currentColor", "stroke-opacity": 0.4 }),
-    ...xTicks.flatMap((v) => [rule(x(v), top, x(v), top + height), text(v, x(v), top + height + 16)]),
-    ...yTicks.flatMap(([v, name]) => [rule(left, y(v), left + width, y(v)), text(name, left - 6, y(v) + 4, "end")]),
-    text(xTitle, left + width / 2, top + height + 34),
-    text(yTitle, 4, 13, "start"),
-  ];
-  const inside = (...children) =>
-    make("svg", { x: left, y: top, width, height, viewBox: `${left} ${top} ${width} ${height}`, overflow: "hidden" }, ...children);
-  return { x, y, parts, inside };
-}
-
 function line(points, x, y, color) {
   const d = points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)},${y(b).toFixed(1)}`).join("");
   const dots = points.map(([a, b]) => make("circle", { cx: x(a), cy: y(b), r: 2.5, style: `fill:${color}` }));
@@ -60,7 +39,7 @@ function line(points, x, y, color) {
 
 function drawValley(svg, state, result, label) {
   const ticks = [-1.5, 0, 1.5];
-  const { x, y, parts, inside } = frame([-1.5, 1.5], [-1.5, 1.5], ticks, ticks.map((v) => [v, v]), "flat direction x (curvature 1)", "steep direction y (curvature L)");
+  const { x, y, parts, inside } = axesFrame([-1.5, 1.5], [-1.5, 1.5], ticks, ticks.map((v) => [v, v]), "flat direction x (curvature 1)", "steep direction y (curvature L)");
   const rings = [0.05, 0.2, 0.5, 1, 2, 4, 8].map((level) =>
     make("ellipse", {
       cx: x(0), cy: y(0), rx: x(Math.sqrt(2 * level)) - x(0), ry: y(0) - y(Math.sqrt((2 * level) / state.curvature)),
@@ -75,7 +54,7 @@ function drawValley(svg, state, result, label) {
 
 function drawLoss(svg, result, label) {
   const powers = [-8, -4, 0, 4].map((v) => [v, { "-8": "10⁻⁸", "-4": "10⁻⁴", 0: "1", 4: "10⁴" }[v]]);
-  const { x, y, parts, inside } = frame([0, STEPS], [-8, 4], [0, 20, 40, 60], powers, "step", "loss");
+  const { x, y, parts, inside } = axesFrame([0, STEPS], [-8, 4], [0, 20, 40, 60], powers, "step", "loss");
   const points = result.loss.map((v, i) => [i, clamp(Math.log10(v), -99, 99)]);
   svg.setAttribute("aria-label", `The loss, step by step. ${label}`);
   svg.replaceChildren(...parts, inside(...line(points, x, y, COLORS.blue)));
