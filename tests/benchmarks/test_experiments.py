@@ -14,6 +14,7 @@ import date_reading
 import first_networks
 import lstm_transformer
 import modern_transformer_ablation
+import optimizers_three_tasks
 import parallel_traffic
 import recurrent_copy
 import resnet_small_images
@@ -24,6 +25,7 @@ READ = [
     date_reading,
     first_networks,
     lstm_transformer,
+    optimizers_three_tasks,
     recurrent_copy,
     resnet_small_images,
 ]
@@ -77,3 +79,41 @@ def test_formulas_of_traffic_by_hand():
     assert parallel_traffic.predicted("tensor", 2) == 4 * 4 * 2 * message
     assert parallel_traffic.predicted("expert", 2) == 4 * 4 * message // 2
     assert parallel_traffic.predicted("pipeline", 3) == 4 * message + 2 * 4 * 512 * 256
+
+
+@pytest.mark.parametrize("name", optimizers_three_tasks.DECAYS)
+def test_networks_that_train_in_one_stack_end_as_alone(name):
+    contest, steps = optimizers_three_tasks, 6
+    (x, y), *_ = contest.table()
+    trials = [(-2.0, 0.1, 3), (-1.5, 0.0, 4)]
+    together = contest.train("table", (x, y), name, trials, steps)
+    factor = contest.cosine(steps, warmup=0)
+    for model, trial in zip(together, trials, strict=True):
+        torch.manual_seed(trial[2])
+        alone = contest.network("table")
+        optimizer = contest.optimizer("table", name, alone, trial)
+        draw = torch.Generator().manual_seed(trial[2])
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = 10 ** trial[0] * factor(step + 1)
+            rows = torch.randint(len(x), (64,), generator=draw)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(alone(x[rows]), y[rows]).backward()
+            optimizer.step()
+        for a, b in zip(model.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+
+
+def test_a_grid_grows_until_its_best_lies_inside(monkeypatch):
+    contest = optimizers_three_tasks
+    monkeypatch.setattr(contest, "train", lambda task, part, name, trials, steps: trials)
+    monkeypatch.setattr(
+        contest,
+        "scores",
+        lambda trials, part: torch.tensor(
+            [abs(rate - 0.5) + decay for rate, decay, _ in trials]
+        ).numpy(),
+    )
+    tried = contest.tune("table", [None, None], "SGD", (1000, 1001), 1)
+    assert min(tried, key=tried.get) == (0.5, 0.0)
+    assert sorted({rate for rate, _ in tried}) == [-2.5 + 0.5 * i for i in range(8)]

@@ -11,16 +11,17 @@ PAGES = {
     "chapters/start/explorables.html": [
         "AttentionWeights",
         "SamplingFilter",
-        "OptimizerRace",
     ],
     "chapters/math/probability-losses.html": ["LogitLoss"],
     "chapters/algorithms/neural-networks.html": ["Neuron"],
     "chapters/algorithms/backpropagation.html": ["BackpropGraph"],
+    "chapters/algorithms/optimizers.html": ["OptimizerRace"],
     "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
     "chapters/algorithms/transformer.html": ["BlockPath"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
     "chapters/math/attention.html": ["OnlineSoftmax"],
+    "chapters/math/generalization.html": ["DegreeNoise"],
     "chapters/math/arithmetic-of-scale.html": ["ParallelismPlanner"],
     "chapters/concepts/large-models.html": ["ScaleCalculator"],
 }
