@@ -1,6 +1,6 @@
 r"""What each part of a modern Transformer is worth: one change at a time, several seeds.
 
-    python benchmarks/modern_transformer_ablation.py [--seeds 3] [--steps 100]
+    python benchmarks/modern_transformer_ablation.py [--seeds 5] [--steps 300]
     python benchmarks/modern_transformer_ablation.py --smoke --output smoke.json
 
 The base has Llama's form: rotary positions, RMSNorm, SwiGLU, as many key heads as query heads.
@@ -10,35 +10,46 @@ experts: there the weights that work on a token are equal, and the parameters ar
 
 Bytes of sympy's source, as in lstm_transformer.py. A seed sets the start and the windows, and all
 variants of a seed read the same windows. The learning rate is chosen for each variant with a seed
-of its own, in as many steps, on validation windows that the comparison does not use. The figure
-of merit is the difference from the base within a seed, with a t interval over the seeds; "within
-noise" means that the interval holds zero. The intervals are not corrected for the number of
-variants.
+of its own, in as many steps, on validation windows that the comparison does not use: from START
+up or down by factors of two until both neighbors are worse. The figure of merit is the difference
+from the base within a seed, with a t interval over the seeds; "within noise" means that the
+interval holds zero. The intervals are not corrected for the number of variants, and all seeds are
+judged on the same held-out windows.
 
-Legend: T length of a window, D width, F width of the feed-forward part, L layers, V bytes.
+Further, of the trained models: how the experts share the tokens; the base read with rows of
+queries and keys in the other layout of rotary pairs; and its loss over four times the context,
+with the ways to stretch rotary positions (Chen et al. 2023; Peng et al. 2023).
+
+Legend: B windows, T length of a window, D width, F width of the feed-forward part, L layers,
+H heads, V bytes, E experts.
 """
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
 from common import RESULTS, ROOT, experiment, write_record
-from lstm_transformer import CONTEXTS, TOKENS, WINDOWS, RandomWindows, V, by_position, read
+from lstm_transformer import CONTEXTS, WINDOWS, V, by_position, read
 from torch import Tensor, nn
 
 from utils.data.text import source_text
 from utils.intervals import t_interval
+from utils.models.attention import attend, merge_heads
 from utils.models.config import TransformerConfig
+from utils.models.rope import inverse_frequencies, rotate
 from utils.models.transformer import Transformer
 from utils.optim import AdamW
 from utils.schedules import cosine
 from utils.train import Trainer
 
 RESULT = RESULTS / "modern_transformer_ablation.json"
-T, D, F, L, HEADS, STEPS = 64, 48, 128, 2, 4, 100
-RATES, TUNE_SEED = (0.002, 0.004, 0.008, 0.016), 1000
-EXPERTS, CHOSEN = 8, 2
+T, D, F, L, HEADS, STEPS, TOKENS = 64, 48, 128, 2, 4, 300, 512
+START, LOWEST, HIGHEST, TUNE_SEED = 0.004, 0.0005, 0.032, 1000
+EXPERTS, CHOSEN, STRETCH = 8, 2, 4
+RANK, TURNED = 18, 6  # numbers a token that latent attention keeps: as many as one key head
+ROUTED = {"num_experts": EXPERTS, "experts_per_token": CHOSEN}
 VARIANTS: dict[str, dict] = {
     "base": {},
     "learned positions": {"positions": "learned"},
@@ -46,9 +57,62 @@ VARIANTS: dict[str, dict] = {
     "LayerNorm": {"norm": "layernorm", "norm_eps": 1e-5},
     "GELU": {"activation": "gelu"},
     "2 key heads": {"num_kv_heads": 2},
+    "1 key head": {"num_kv_heads": 1},
+    "latent attention": {},
     "window of 16": {"sliding_window": 16},
-    "8 experts, 2 chosen": {"num_experts": EXPERTS, "experts_per_token": CHOSEN},
+    "8 experts, 2 chosen": ROUTED,
+    "8 experts, no balance": ROUTED | {"balance_weight": 0.0},
 }
+_SLOWER = {"factor": float(STRETCH), "original_max_position_embeddings": T}
+WAYS: dict[str, dict] = {
+    "as trained": {},
+    "interpolated": {"rope_scaling": _SLOWER | {"rope_type": "linear"}},
+    "larger base": {"rope_theta": 1e4 * STRETCH ** (D // HEADS / (D // HEADS - 2))},
+    "YaRN": {"rope_scaling": _SLOWER | {"rope_type": "yarn"}},
+}
+
+
+class LatentAttention(nn.Module):
+    """Keys and values from one small vector a token (DeepSeek-AI 2024); (B, T, D) to the same."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.size, bias = config.head_size, {"bias": False}
+        self.q = nn.Linear(D, HEADS * (self.size + TURNED), **bias)
+        self.down = nn.Linear(D, RANK + TURNED, **bias)
+        self.norm = nn.RMSNorm(RANK, eps=config.norm_eps)
+        self.up = nn.Linear(RANK, HEADS * 2 * self.size, **bias)
+        self.out = nn.Linear(HEADS * self.size, D, **bias)
+
+    def forward(self, x_BTD: Tensor, mask, *_unused) -> Tensor:
+        """Attend within x; the turned part of a key is the same for all heads."""
+        sizes, frequency_F = (self.size, TURNED), inverse_frequencies(TURNED)[0]
+        angle_T1F = torch.arange(x_BTD.shape[1])[:, None, None] * frequency_F
+        plain, turned = self.q(x_BTD).unflatten(-1, (HEADS, -1)).split(sizes, -1)
+        latent, key = self.down(x_BTD).split((RANK, TURNED), -1)
+        k, v = self.up(self.norm(latent)).unflatten(-1, (HEADS, -1)).chunk(2, -1)
+        turn = (angle_T1F.cos(), angle_T1F.sin())
+        key = rotate(key[:, :, None], *turn).expand(-1, -1, HEADS, -1)
+        q, k = torch.cat([plain, rotate(turned, *turn)], -1), torch.cat([k, key], -1)
+        return self.out(merge_heads(attend(*(x.transpose(1, 2) for x in (q, k, v)), mask, 0.0)))
+
+
+class Windows:
+    """Batches of TOKENS bytes in windows at random places: x (B, T) and the next bytes y."""
+
+    def __init__(self, data: Tensor, steps: int, seed: int) -> None:
+        self.data, self.steps = data, steps
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self):
+        for _ in range(self.steps):
+            size = (TOKENS // T, 1)
+            start = torch.randint(len(self.data) - T, size, generator=self.generator)
+            rows = self.data[start + torch.arange(T + 1)]
+            yield rows[:, :-1], rows[:, 1:]
 
 
 def config(name: str, inner: int) -> TransformerConfig:
@@ -58,10 +122,20 @@ def config(name: str, inner: int) -> TransformerConfig:
     return TransformerConfig.of("llama", **how)
 
 
+def make(name: str, inner: int) -> Transformer:
+    """The variant's model, its weights drawn from torch's global generator."""
+    model = Transformer(config(name, inner))
+    if name == "latent attention":
+        for block in model.blocks:
+            block.attention = LatentAttention(model.config)
+        model.reset_parameters()
+    return model
+
+
 def parameters(name: str, inner: int) -> int:
     """Number of parameters, counted without memory."""
     with torch.device("meta"):
-        return sum(p.numel() for p in Transformer(config(name, inner)).parameters())
+        return sum(p.numel() for p in make(name, inner).parameters())
 
 
 def width(name: str) -> int:
@@ -78,37 +152,90 @@ def loss(model: nn.Module, batch: tuple) -> Tensor:
     return model(*batch)
 
 
-def run(name: str, rate: float, seed: int, steps: int, data: tuple) -> dict:
-    """Train once; evaluate once, after the last step."""
-    train, held_out = data
+def train(name: str, rate: float, seed: int, steps: int, data: Tensor) -> tuple[Transformer, float]:
+    """A trained model and the processor seconds that it took."""
     torch.manual_seed(seed)
-    model = Transformer(config(name, width(name)))
+    model = make(name, width(name))
     optimizer = AdamW(model.parameters(), rate, weight_decay=0.01, fused=True)
     schedule = cosine(steps, warmup=max(1, steps // 10))
     trainer = Trainer(
         model, optimizer, loss, schedule=schedule, device="cpu", clip=1.0, progress=False
     )
     begin = time.process_time()
-    trainer.fit(RandomWindows(train, T, steps, seed), steps=steps)
-    seconds = time.process_time() - begin
-    held_out_loss = float(by_position(model, held_out, T).mean())
-    return {"seed": seed, "loss": held_out_loss, "processor_seconds": round(seconds, 2)}
+    trainer.fit(Windows(data, steps, seed), steps=steps)
+    return model, round(time.process_time() - begin, 2)
+
+
+def tune(name: str, steps: int, data: tuple) -> tuple[float, dict[float, float]]:
+    """The best rate, each neighbor by a factor of two being worse, and all losses tried."""
+    train_data, held_out = data
+    tried: dict[float, float] = {}
+
+    def score(rate: float) -> float:
+        if rate not in tried:
+            model, _ = train(name, rate, TUNE_SEED, steps, train_data)
+            found = float(by_position(model, held_out, T).mean())
+            tried[rate] = found if math.isfinite(found) else math.inf
+        return tried[rate]
+
+    best = START
+    while True:
+        near = [r for r in (best, best / 2, best * 2) if LOWEST <= r <= HIGHEST]
+        rate = min(near, key=score)
+        if rate == best:
+            return best, tried
+        best = rate
+
+
+def quarters(model: Transformer, data: Tensor, **changes) -> list[float]:
+    """Mean loss in each of STRETCH parts of windows STRETCH times as long as in training."""
+    longer = Transformer(replace(model.config, context_length=STRETCH * T, **changes))
+    longer.load_state_dict(model.state_dict())
+    losses = by_position(longer, data, STRETCH * T)
+    return [round(float(part.mean()), 4) for part in np.split(losses, STRETCH)]
+
+
+def swapped(model: Transformer) -> Transformer:
+    """The same weights read as if pairs stood side by side: what was i and i + F is 2i, 2i + 1."""
+    other = Transformer(model.config)
+    other.load_state_dict(model.state_dict())
+    size = model.config.head_size
+    order = torch.cat([torch.arange(0, size, 2), torch.arange(1, size, 2)])
+    for block in other.blocks:
+        rows = block.attention.qkv.weight.data.unflatten(0, (3 * HEADS, size))
+        rows[: 2 * HEADS] = rows[: 2 * HEADS, order]
+    return other
+
+
+@torch.no_grad()
+def further(name: str, model: Transformer, data: Tensor) -> dict:
+    """What else is read off a trained model, by variant."""
+    if model.config.num_experts:
+        logits = model.router_logits(data[: len(data) // T * T].view(-1, T))
+        share = [
+            torch.bincount(z.topk(CHOSEN).indices.flatten(), minlength=EXPERTS) for z in logits
+        ]
+        return {"share": [[round(float(s), 4) for s in row / row.sum()] for row in share]}
+    if name == "window of 16":
+        return {"longer": {"as trained": quarters(model, data)}}
+    if name != "base":
+        return {}
+    longer = {way: quarters(model, data, **changes) for way, changes in WAYS.items()}
+    return {"longer": longer, "swapped": float(by_position(swapped(model), data, T).mean())}
 
 
 def compare(name: str, seeds: int, steps: int, data: tuple) -> dict:
-    """Choose the rate, then train all seeds."""
-    train, tune, test = data
-    tried = {rate: run(name, rate, TUNE_SEED, steps, (train, tune))["loss"] for rate in RATES}
-    rate = min(tried, key=lambda r: tried[r] if math.isfinite(tried[r]) else math.inf)
-    runs = [run(name, rate, seed, steps, (train, test)) for seed in range(seeds)]
+    """Choose the rate, then train all seeds; each is evaluated once, after its last step."""
+    train_data, tune_data, test = data
+    rate, tried = tune(name, steps, (train_data, tune_data))
+    runs = []
+    for seed in range(seeds):
+        model, seconds = train(name, rate, seed, steps, train_data)
+        row = {"seed": seed, "loss": float(by_position(model, test, T).mean())}
+        runs.append(row | {"processor_seconds": seconds} | further(name, model, test))
     inner = width(name)
-    return {
-        "parameters": parameters(name, inner),
-        "d_ff": inner,
-        "rate": rate,
-        "tried": {str(r): value for r, value in tried.items()},
-        "runs": runs,
-    }
+    found = {"parameters": parameters(name, inner), "d_ff": inner, "rate": rate}
+    return found | {"tried": {str(r): tried[r] for r in sorted(tried)}, "runs": runs}
 
 
 def add_differences(figures: dict) -> None:
@@ -130,7 +257,7 @@ def add_differences(figures: dict) -> None:
 
 def main(words: list[str] | None = None) -> int:
     """Compare all variants and write the record."""
-    settings = experiment(words, __doc__, seeds=3, smoke="two steps, one seed", steps=STEPS)
+    settings = experiment(words, __doc__, seeds=5, smoke="two steps, one seed", steps=STEPS)
     seeds, steps = (1, 2) if settings.smoke else (settings.seeds, settings.steps)
     corpus = source_text()
     held_out, size = read(corpus.validation), WINDOWS * max(CONTEXTS)
@@ -141,7 +268,8 @@ def main(words: list[str] | None = None) -> int:
         losses = [row["loss"] for row in figures[name]["runs"]]
         print(f"{name}: {np.mean(losses):.3f} nats, {figures[name]['rate']}", flush=True)
     add_differences(figures)
-    used = ("models", "train.py", "data/text.py", "optim.py", "intervals.py")
+    used = ("models", "train.py", "data/text.py", "optim.py", "intervals.py", "schedules.py")
+    sizes = {"T": T, "D": D, "L": L, "heads": HEADS, "latent": RANK + TURNED, "stretch": STRETCH}
     write_record(
         settings.output or RESULT,
         figures,
@@ -150,7 +278,7 @@ def main(words: list[str] | None = None) -> int:
         + [str(ROOT / "utils" / name) for name in used],
         packages=["sympy"],
         seeds=range(seeds),
-        settings={"steps": steps, "bytes_a_step": TOKENS, "rates": RATES, "T": T, "D": D, "L": L},
+        settings={"steps": steps, "bytes_a_step": TOKENS, "start": START} | sizes,
     )
     return 0
 

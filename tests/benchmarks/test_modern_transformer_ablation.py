@@ -4,11 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import modern_transformer_ablation as ablation  # noqa: E402
+
+from utils.models.attention import Mask, SelfAttention  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ablation.VARIANTS)
@@ -16,7 +19,9 @@ def test_a_variant_differs_in_its_one_change_and_the_width(name):
     base, other = vars(ablation.config("base", 8)), vars(ablation.config(name, 8))
     asked = {key for key, value in ablation.VARIANTS[name].items() if base[key] != value}
     assert {key for key in base if base[key] != other[key]} == asked
-    assert bool(asked) == (name != "base")
+    attention = type(ablation.make(name, 8).blocks[0].attention)
+    assert (attention is SelfAttention) == (name != "latent attention")
+    assert bool(asked) == (name not in ("base", "latent attention"))
 
 
 @pytest.mark.parametrize("name", ablation.VARIANTS)
@@ -38,6 +43,38 @@ def test_noise_is_an_interval_that_holds_zero():
     assert figures["worse"]["difference"] == pytest.approx(0.50333, abs=1e-4)
     assert figures["base"]["interval"] == pytest.approx([0.8516, 1.3484], abs=1e-4)
     assert "difference" not in figures["base"]
+
+
+def test_the_rate_is_better_than_both_neighbors(monkeypatch):
+    monkeypatch.setattr(ablation, "train", lambda name, rate, *rest: (rate, 0.0))
+    score = lambda rate, *rest: torch.tensor((rate - 0.0011) ** 2)  # noqa: E731
+    monkeypatch.setattr(ablation, "by_position", score)
+    rate, tried = ablation.tune("base", 1, (None, None))
+    assert rate == 0.001 and set(tried) == {0.0005, 0.001, 0.002, 0.004, 0.008}
+
+
+def test_latent_attention_sees_no_future_and_hears_positions():
+    torch.manual_seed(0)
+    part = ablation.LatentAttention(ablation.config("latent attention", 8)).double()
+    x = torch.randn(1, 7, ablation.D, dtype=torch.float64)
+    before = part(x, Mask(causal=True))
+    x[:, -1] += 1.0
+    moved = (part(x, Mask(causal=True)) - before).abs().amax((0, 2)) > 0
+    assert moved.tolist() == [False] * 6 + [True]
+    order = torch.tensor([1, 0, 2, 3, 4, 5, 6])
+    last = (part(x[:, order], Mask(causal=True)) - part(x, Mask(causal=True)))[:, -1]
+    assert last.abs().max() > 1e-6
+
+
+def test_swapped_pairs_change_a_model_with_positions_only():
+    for name, changes in (("base", True), ("no positions", False)):
+        torch.manual_seed(0)
+        model = ablation.make(name, 8).double()
+        for p in model.parameters():
+            p.data *= 20
+        tokens = torch.arange(12)[None]
+        gap = (ablation.swapped(model).double()(tokens) - model(tokens)).abs().max()
+        assert (gap > 1e-3) == changes  # float32
 
 
 def test_a_smoke_run_is_no_result():
