@@ -9,6 +9,7 @@ import torch
 from utils.record import recorded_run
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import contrastive_scenes
 import conv_blocks
 import date_reading
 import first_networks
@@ -16,16 +17,19 @@ import lstm_transformer
 import modern_transformer_ablation
 import optimizers_three_tasks
 import parallel_traffic
+import pretraining_objectives
 import recurrent_copy
 import resnet_small_images
 from common import RESULTS
 
 READ = [
+    contrastive_scenes,
     conv_blocks,
     date_reading,
     first_networks,
     lstm_transformer,
     optimizers_three_tasks,
+    pretraining_objectives,
     recurrent_copy,
     resnet_small_images,
 ]
