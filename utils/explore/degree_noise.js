@@ -103,11 +103,11 @@ function render({ model, el }) {
   const bind = binder(model);
   const size = { viewBox: "0 0 332 286", role: "img", style: "flex:1 1 270px;min-width:0;max-width:27rem;font-size:12px" };
   const [fit, errors] = [make("svg", size), make("svg", size)];
-  const degree = slider("Degree of the polynomial", { min: 0, max: DEGREES, step: 1 }, bind("degree"));
+  const degree = slider("Degree d", { min: 0, max: DEGREES, step: 1 }, bind("degree"));
   const noise = slider("Noise σ", { min: 0, max: 0.6, step: 0.05 }, bind("noise"), (v) => v.toFixed(2));
   const points = slider("Points n", { min: 5, max: 40, step: 1 }, bind("points"));
   const draw = slider("Sample", { min: 1, max: 20, step: 1 }, bind("draw"));
-  const live = make("p", { "aria-live": "polite", style: "min-height:7.5em;margin-top:0.5rem" });
+  const live = make("p", { "aria-live": "polite", style: "min-height:9.2em;margin-top:0.5rem" });
   const table = dataTable("Expected error by degree", ["degree", "squared bias", "variance", "with noise"]);
   const n3 = (v) => (v < 5e-4 ? "0.000" : v.toFixed(3));
   function update() {

@@ -117,7 +117,7 @@ class DegreeNoise(Explorable):
         "With JavaScript, sliders set the degree of a polynomial, the noise and the number of "
         "points here; two pictures show the fit, and its bias and variance against the degree."
     )
-    heights = ("40rem", "70rem")
+    heights = ("44.5rem", "78.5rem")
     degree = traitlets.Int(4, min=0, max=DEGREES).tag(sync=True)
     noise = traitlets.Float(0.3, min=0.0, max=1.0).tag(sync=True)
     points = traitlets.Int(20, min=2, max=40).tag(sync=True)
