@@ -20,6 +20,7 @@ PAGES = {
     "chapters/algorithms/attention.html": ["AttentionWeights"],
     "chapters/algorithms/transformer.html": ["BlockPath"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
+    "chapters/algorithms/pretraining-objectives.html": ["MaskPredict"],
     "chapters/math/optimization.html": ["StepSize"],
     "chapters/math/attention.html": ["OnlineSoftmax"],
     "chapters/math/generalization.html": ["DegreeNoise"],

@@ -101,7 +101,7 @@ class MaskPredict(Explorable):
         "With JavaScript, words of a sentence can be hidden here, and bars show the exact "
         "probabilities of a hidden word from both sides and from the left alone."
     )
-    heights = ("41rem", "56rem")
+    heights = ("50.5rem", "56.5rem")
     grammar = traitlets.List(rules()).tag(sync=True)
     sentences = traitlets.List(list(SENTENCES)).tag(sync=True)
     sentence = traitlets.Int(0, min=0, max=len(SENTENCES) - 1).tag(sync=True)
