@@ -16,6 +16,7 @@ PAGES = {
     "chapters/algorithms/neural-networks.html": ["Neuron"],
     "chapters/algorithms/backpropagation.html": ["BackpropGraph"],
     "chapters/algorithms/optimizers.html": ["OptimizerRace"],
+    "chapters/algorithms/initialization-normalization.html": ["DepthVariance"],
     "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
     "chapters/algorithms/transformer.html": ["BlockPath"],

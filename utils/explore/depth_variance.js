@@ -77,7 +77,7 @@ function fate(v) {
 
 function drawDepth(svg, result, label) {
   const depth = result.signal.length - 1;
-  const [left, top, width, height] = [52, 24, 560, 236];
+  const [left, top, width, height] = [48, 28, 340, 210];
   const logs = [result.signal, result.gradient].map((values) => values.map(Math.log10));
   const most = Math.max(...logs.flat().map(Math.abs));
   const range = [2, 4, 10, 20, 40, 100, 200, 300].find((r) => most <= r) ?? 300;
@@ -97,29 +97,22 @@ function drawDepth(svg, result, label) {
     const d = values.map((v, layer) => `${layer ? "L" : "M"}${x(layer).toFixed(1)},${y(v).toFixed(1)}`).join("");
     return make("path", { d, fill: "none", style: `stroke:${colors[i]}`, "stroke-width": 2.5, ...(i ? { "stroke-dasharray": "7 4" } : {}) });
   });
-  const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
-  // The names stand where the two curves are furthest from 1: the signal's at the end, the gradient's at the start.
-  const name = (i, layer, anchor, other) => {
-    const here = logs[i][layer];
-    const above = here > other || (here === other && i === 0);
-    return text(["signal, forward →", "← gradient, back"][i], x(layer) + (anchor === "end" ? -6 : 6), clamp(y(here) + (above ? -8 : 18), top + 14, top + height - 6), anchor, colors[i]);
-  };
   svg.setAttribute("aria-label", `Mean squares of signal and gradient by layer, on a logarithmic axis. ${label}`);
   svg.replaceChildren(
     ...grid, ...ticks, ...lines,
-    name(0, depth, "end", logs[1][depth]), name(1, 0, "start", logs[0][0]),
-    text("layer", left + width / 2, top + height + 34), text("mean square", 4, 13, "start"),
+    text("layer", left + width / 2, top + height + 34), text("mean square of", 4, 13, "start"),
+    text("signal, forward →", 112, 13, "start", colors[0]), text("← gradient, back", left + width, 13, "end", colors[1]),
   );
 }
 
 function render({ model, el }) {
   const keys = ["depth", "width", "sigma", "activation", "path"];
   const bind = binder(model);
-  const svg = make("svg", { viewBox: "0 0 632 304", role: "img", style: "width:100%;min-width:0;font-size:14px" });
-  const depth = slider("Depth", { min: 1, max: 64, step: 1 }, bind("depth"), (v) => `${v} layers`);
+  const svg = make("svg", { viewBox: "0 0 400 278", role: "img", style: "display:block;width:100%;min-width:0;max-width:34rem;margin-top:0.6rem;font-size:13px" });
+  const depth = slider("Depth", { min: 1, max: 64, step: 1 }, bind("depth"), (v) => `${v} layer${v > 1 ? "s" : ""}`);
   const width = slider("Width M", { min: 4, max: 10, step: 1 }, (v) => bind("width")(2 ** v), (v) => `${2 ** v}`);
   // Steps of 10^0.01 around the value that the slider was given.
-  const sigma = slider("Weights' deviation σ", { min: -2, max: 0, step: 0.01 }, (v) => bind("sigma")(10 ** v), (v) => (10 ** v).toPrecision(3));
+  const sigma = slider("Weights' σ", { min: -2, max: 0, step: 0.01 }, (v) => bind("sigma")(10 ** v), (v) => (10 ** v).toPrecision(3));
   const activation = dropdown("Activation", ACTIVATIONS.map((v) => [v, v]), bind("activation"));
   const path = dropdown("Path", PATHS.map((v) => [v, v]), bind("path"));
   const live = make("p", { "aria-live": "polite", style: "min-height:6em;margin-top:0.5rem" });

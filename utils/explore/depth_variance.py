@@ -114,7 +114,7 @@ class DepthVariance(Explorable):
         "With JavaScript, sliders set depth, width and the size of the weights here, and a "
         "picture shows how signal and gradient grow or shrink from layer to layer."
     )
-    heights = ("41rem", "56rem")
+    heights = ("45rem", "58rem")
     depth = traitlets.Int(50, min=1, max=64).tag(sync=True)
     width = traitlets.Int(128, min=16, max=1024).tag(sync=True)
     sigma = traitlets.Float(0.1, min=0.01, max=1.0).tag(sync=True)
