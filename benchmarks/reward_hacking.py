@@ -1,6 +1,6 @@
 """Policies optimised against a learned reward model: its reward, true points and KL, step by step.
 
-    python benchmarks/reward_hacking.py [--seeds 5] [--steps 60]
+    python benchmarks/reward_hacking.py [--seeds 5] [--steps 120]
 
 A small transformer learns from demonstrations to name the letters of a text (`utils.data.letters`),
 a reward model from pairs of its answers, chosen by the true points as Bradley and Terry say. Then
@@ -25,8 +25,8 @@ from utils.models.transformer import Transformer
 
 P, L = letters.PROMPT_LENGTH, letters.ANSWER_LENGTH
 RESULT = RESULTS / "reward_hacking.json"
-FITTING, STEPS, EVERY, GROUP, ASKED, CLIP = 300, 60, 5, 8, 16, 0.2
-PAIRS, DPO_BETA, LAMBDA, BEST_OF = 2000, 0.1, 0.95, (1, 2, 4, 8, 16, 32, 64)
+FITTING, STEPS, EVERY, GROUP, ASKED, CLIP = 300, 120, 10, 8, 8, 0.2
+PAIRS, DPO_BETA, LAMBDA, BEST_OF = 200, 0.1, 0.95, (1, 2, 4, 8, 16, 32, 64)
 SHAPE = {"d_model": 32, "num_layers": 1, "num_heads": 4, "d_ff": 64}
 WAYS = {
     "GRPO, learned reward": {"beta": 0.0},
@@ -275,7 +275,7 @@ def one_seed(seed: int, steps: int, fitting: int) -> dict:
 
 def main(words: list[str] | None = None) -> int:
     """Run all seeds and write the record."""
-    smoke = "five steps, two seeds, little fitting"
+    smoke = "ten steps, two seeds, little fitting"
     settings = experiment(words, __doc__, seeds=5, smoke=smoke, steps=STEPS, at_least=2)
     seeds, steps, fitting = settings.seeds, settings.steps, FITTING
     if settings.smoke:
