@@ -20,6 +20,7 @@ PAGES = {
     "chapters/algorithms/convolutional-networks.html": ["KernelOverImage"],
     "chapters/algorithms/attention.html": ["AttentionWeights"],
     "chapters/algorithms/transformer.html": ["BlockPath"],
+    "chapters/algorithms/modern-transformer.html": ["RopeAngles", "ExpertRouting"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
     "chapters/algorithms/pretraining-objectives.html": ["MaskPredict"],
     "chapters/math/optimization.html": ["StepSize"],

@@ -63,10 +63,10 @@ function drawPlane(svg, state, result, label) {
     make("line", { x1: px(0), x2: px(0), y1: 0, y2: size, stroke: "currentColor", "stroke-opacity": 0.2 }),
   );
   directions(state.fan).forEach(([a, b], e) => {
-    const length = 0.62 - 0.05 * e * (state.fan < 20 ? 1 : 0); // arrows on one another stay apart
+    const length = 0.5 - 0.05 * e * (state.fan < 20 ? 1 : 0); // arrows on one another stay apart
     svg.append(make("line", { x1: px(0), y1: py(0), x2: px(a * length), y2: py(b * length), style: `stroke:${color(e)}`, "stroke-width": 3 }));
     const turn = state.fan < 20 ? (e - 1.5) * 0.24 : 0;
-    svg.append(text(`E${e + 1}`, px(a * 0.76 - b * turn), py(b * 0.76 + a * turn) + 4, color(e), { "font-weight": "bold" }));
+    svg.append(text(`E${e + 1}`, px(a * 0.64 - b * turn), py(b * 0.64 + a * turn) + 4, color(e), { "font-weight": "bold" }));
   });
   TOKENS.forEach(([x, y], i) => {
     const seated = result.experts[i].filter((_, rank) => result.kept[i][rank]);
@@ -103,8 +103,10 @@ function drawLoad(svg, result, label) {
 
 function say(state, result) {
   const busiest = result.load.indexOf(Math.max(...result.load));
+  const even = result.load.every((count) => count === result.load[0]);
+  const most = even ? "Each expert is chosen" : `Expert ${busiest + 1} is chosen most,`;
   return (
-    `${many(result.capacity, "seat")} an expert. Expert ${busiest + 1} is chosen most, ${many(result.load[busiest], "time")}. ` +
+    `${many(result.capacity, "seat")} an expert. ${most} ${many(result.load[busiest], "time")}. ` +
     `${many(result.dropped, "choice")} without a seat, ${many(result.lost, "token")} without any expert, ${many(result.idle, "seat")} empty. ` +
     `Load-balancing loss ${two(result.loss)}; a router that treats all alike has ${two(state.chosen)}, and the worst 4.00.`
   );
@@ -117,8 +119,8 @@ function render({ model, el }) {
   const plane = make("svg", { viewBox: "0 0 300 300", role: "img", style });
   const bars = make("svg", { viewBox: "0 0 300 262", role: "img", style });
   const sliders = [
-    ["start", "Head start of expert 1", 0, 6, 0.25, two],
-    ["fan", "Angle between experts", 0, 90, 5, (v) => `${v}°`],
+    ["start", "Head start of E1", 0, 6, 0.25, two],
+    ["fan", "Angle of neighbors", 0, 90, 5, (v) => `${v}°`],
     ["scale", "Scale of the router", 0.5, 4, 0.25, two],
     ["factor", "Capacity factor", 0.5, 4, 0.25, two],
   ].map(([key, name, min, max, step, show]) => [key, slider(name, { min, max, step }, bind(key), show)]);

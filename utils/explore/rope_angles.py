@@ -64,7 +64,7 @@ class RopeAngles(Explorable):
         "With JavaScript, sliders set the positions of a query and a key here; one picture shows "
         "how far a pair of their numbers turns, another their product against the distance."
     )
-    heights = ("43rem", "69rem")
+    heights = ("46rem", "80rem")
     query = traitlets.Int(9, min=0, max=LAST).tag(sync=True)
     key = traitlets.Int(5, min=0, max=LAST).tag(sync=True)
     pair = traitlets.Int(3, min=1, max=PAIRS).tag(sync=True)
