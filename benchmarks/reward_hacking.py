@@ -1,6 +1,6 @@
 """Policies optimised against a learned reward model: its reward, true points and KL, step by step.
 
-    python benchmarks/reward_hacking.py [--seeds 5] [--steps 120]
+    python benchmarks/reward_hacking.py [--seeds 5] [--steps 60] [--pairs 2000] [--only WAY]
 
 A small transformer learns from demonstrations to name the letters of a text (`utils.data.letters`),
 a reward model from pairs of its answers, chosen by the true points as Bradley and Terry say. Then
@@ -25,8 +25,8 @@ from utils.models.transformer import Transformer
 
 P, L = letters.PROMPT_LENGTH, letters.ANSWER_LENGTH
 RESULT = RESULTS / "reward_hacking.json"
-FITTING, STEPS, EVERY, GROUP, ASKED, CLIP = 300, 120, 10, 8, 8, 0.2
-PAIRS, DPO_BETA, LAMBDA, BEST_OF = 200, 0.1, 0.95, (1, 2, 4, 8, 16, 32, 64)
+FITTING, STEPS, EVERY, GROUP, ASKED, CLIP = 300, 60, 5, 8, 16, 0.2
+PAIRS, DPO_BETA, LAMBDA, BEST_OF = 2000, 0.1, 0.95, (1, 2, 4, 8, 16, 32, 64)
 SHAPE = {"d_model": 32, "num_layers": 1, "num_heads": 4, "d_ff": 64}
 WAYS = {
     "GRPO, learned reward": {"beta": 0.0},
@@ -251,50 +251,55 @@ def best_of(reference: Transformer, scorer: Transformer, count: int) -> list[dic
     return rows
 
 
-def one_seed(seed: int, steps: int, fitting: int) -> dict:
+def one_seed(seed: int, steps: int, fitting: int, count: int, ways: list[str]) -> dict:
     torch.manual_seed(seed)
     reference = supervised(fitting)
-    data, held = pairs(reference, PAIRS), pairs(reference, 1000)
+    data, held = pairs(reference, count), pairs(reference, 1000)
     scorer = reward_model(reference, data, fitting // 2 + 1)
     right = learned(scorer, held[0], held[1]) > learned(scorer, held[0], held[2])
-    direct_model = direct(reference, data, fitting // 2 + 1)
-    moved = {}
-    with torch.no_grad():
-        for name, part in zip(("chosen", "rejected"), held[1:], strict=True):
-            now, old = (token_logs(m, held[0], part).sum(1) for m in (direct_model, reference))
-            moved[name] = (now - old).mean().item()
-    return {
-        "held_pairs": len(right),
-        "held_right": int(right.sum()),
-        "best_of": best_of(reference, scorer, 200),
-        "DPO": measure(direct_model, reference, scorer, 2000),
-        "DPO_moved": moved,
-        "ways": {name: optimise(way, reference, scorer, steps) for name, way in WAYS.items()},
-    }
+    found = {"held_pairs": len(right), "held_right": int(right.sum())}
+    found["best_of"] = best_of(reference, scorer, 200)
+    if len(ways) > 1:
+        model, moved = direct(reference, data, fitting // 2 + 1), {}
+        with torch.no_grad():
+            for name, part in zip(("chosen", "rejected"), held[1:], strict=True):
+                now, old = (token_logs(m, held[0], part).sum(1) for m in (model, reference))
+                moved[name] = (now - old).mean().item()
+        found |= {"DPO": measure(model, reference, scorer, 2000), "DPO_moved": moved}
+    return found | {"ways": {n: optimise(WAYS[n], reference, scorer, steps) for n in ways}}
 
 
 def main(words: list[str] | None = None) -> int:
     """Run all seeds and write the record."""
-    smoke = "ten steps, two seeds, little fitting"
-    settings = experiment(words, __doc__, seeds=5, smoke=smoke, steps=STEPS, at_least=2)
+    smoke = "five steps, two seeds, little fitting"
+    more = [
+        (
+            "--pairs",
+            {"type": int, "default": PAIRS, "help": "that reward model and DPO learn from"},
+        ),
+        ("--only", {"choices": list(WAYS), "help": "one way, without DPO"}),
+    ]
+    settings = experiment(words, __doc__, seeds=5, smoke=smoke, steps=STEPS, at_least=2, more=more)
     seeds, steps, fitting = settings.seeds, settings.steps, FITTING
     if settings.smoke:
         seeds, steps, fitting = 2, EVERY, 5
-    if steps % EVERY:
-        raise SystemExit(f"--steps {steps}: expected a multiple of {EVERY}")
-    runs = [one_seed(seed, steps, fitting) for seed in tqdm(range(seeds), unit="seed")]
-    for way in WAYS:
+    if steps % EVERY or settings.pairs < 1:
+        raise SystemExit(f"expected --pairs from 1 up and --steps a multiple of {EVERY}")
+    ways = [settings.only] if settings.only else list(WAYS)
+    rest = (steps, fitting, settings.pairs, ways)
+    runs = [one_seed(seed, *rest) for seed in tqdm(range(seeds), unit="seed")]
+    for way in ways:
         for name in ("learned", "points", "kl", "letters"):
             ends = t_interval([run["ways"][way][-1][name] for run in runs])
             print(f"{way:34} {name:8} {ends.estimate:7.2f} ({ends.low:.2f} to {ends.high:.2f})")
     write_record(
         settings.output or RESULT,
-        {"ways": list(WAYS), "runs": runs},
+        {"ways": ways, "runs": runs},
         script=__file__,
         used=["utils/data/letters.py", "utils/models/transformer.py"],
         packages=[],
         seeds=range(seeds),
-        settings={"steps": steps, "pairs": PAIRS, "group": GROUP, "prompts": ASKED},
+        settings={"steps": steps, "pairs": settings.pairs, "group": GROUP, "prompts": ASKED},
     )
     return 0
 
