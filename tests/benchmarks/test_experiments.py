@@ -28,6 +28,7 @@ READ = [
     date_reading,
     first_networks,
     lstm_transformer,
+    modern_transformer_ablation,
     optimizers_three_tasks,
     pretraining_objectives,
     recurrent_copy,
@@ -51,7 +52,7 @@ def test_a_smoke_run_writes_a_record_that_pages_can_read(script, tmp_path):
 WRONG = [["--smoke"], ["--smoke", "--output", str(RESULTS / "smoke.json")], ["--seeds", "0"]]
 
 
-@pytest.mark.parametrize("script", [*READ, modern_transformer_ablation], ids=lambda s: s.__name__)
+@pytest.mark.parametrize("script", READ, ids=lambda s: s.__name__)
 @pytest.mark.parametrize("words", WRONG, ids=["no output", "output among results", "no seeds"])
 def test_wrong_settings_end_the_program(script, words, monkeypatch):
     # Were they not refused, no record may be lost.

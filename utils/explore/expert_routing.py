@@ -114,7 +114,7 @@ class ExpertRouting(Explorable):
         "With JavaScript, sliders here give one expert a head start and set how many seats each "
         "has; the pictures show which token goes to which expert, and which gets none."
     )
-    heights = ("46rem", "82rem")
+    heights = ("46rem", "83rem")
     chosen = traitlets.Enum(CHOICES, 1).tag(sync=True)
     start = traitlets.Float(0.0, min=0.0, max=6.0).tag(sync=True)
     scale = traitlets.Float(2.0, min=0.5, max=4.0).tag(sync=True)
