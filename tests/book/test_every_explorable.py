@@ -12,6 +12,7 @@ PAGES = {
         "AttentionWeights",
         "SamplingFilter",
     ],
+    "chapters/math/linear-algebra.html": ["LinearMap"],
     "chapters/math/probability-losses.html": ["LogitLoss"],
     "chapters/algorithms/neural-networks.html": ["Neuron"],
     "chapters/algorithms/backpropagation.html": ["BackpropGraph"],

@@ -29,12 +29,13 @@ const fixed = (v, digits = 2) => {
 };
 const pair = (v) => `(${v.map((x) => fixed(x)).join(", ")})`;
 
-function plane(reach, title) {
-  const ticks = [-reach, 0, reach];
-  const frame = axesFrame([-reach, reach], [-reach, reach], ticks, ticks.map((v) => [v, `${v}`]), "first coordinate", title);
+function plane(high, title) {
+  const reach = (high * 280) / 220; // the frame's sides, so that a circle looks like one
+  const ticks = [-high, 0, high];
+  const frame = axesFrame([-reach, reach], [-high, high], ticks, ticks.map((v) => [v, `${v}`]), "first coordinate", title);
   const zero = frame.inside(
     make("line", { x1: frame.x(-reach), x2: frame.x(reach), y1: frame.y(0), y2: frame.y(0), stroke: "currentColor", "stroke-opacity": 0.3 }),
-    make("line", { x1: frame.x(0), x2: frame.x(0), y1: frame.y(-reach), y2: frame.y(reach), stroke: "currentColor", "stroke-opacity": 0.3 }),
+    make("line", { x1: frame.x(0), x2: frame.x(0), y1: frame.y(-high), y2: frame.y(high), stroke: "currentColor", "stroke-opacity": 0.3 }),
   );
   const arrow = (v, color, name, dash) => {
     const size = Math.hypot(...v) || 1;
@@ -90,21 +91,21 @@ function columnHandle(svg, name, color, view, get, move) {
   return { node, draw };
 }
 
-function say(A, r) {
+function say(r) {
   const [s1, s2] = r.singular;
-  const area = `The determinant is ${fixed(r.determinant, 3)}: areas are multiplied by ${fixed(Math.abs(r.determinant), 3)}`;
-  const side = r.rank < 2 ? "." : r.determinant < 0 ? " and the plane is turned over." : " and the plane is not turned over.";
-  const shape = ["the circle becomes a point", "the circle becomes a line segment", "the circle becomes an ellipse"][r.rank];
-  const condition = r.condition === null ? "There is no way back." : `The condition number is ${Number(r.condition.toPrecision(3))}.`.replace(/e\+(\d+)/, " · 10^$1");
+  const turned = r.rank < 2 ? "" : r.determinant < 0 ? ", turned over" : ", not turned over";
+  const shape = ["a point", "a line segment", "an ellipse"][r.rank];
+  const condition = r.condition === null ? "There is no way back." : `Condition number ${Number(r.condition.toPrecision(3))}.`;
   return (
-    `A = [${fixed(A[0])}, ${fixed(A[1])}; ${fixed(A[2])}, ${fixed(A[3])}] has rank ${r.rank}: ${shape}, with half axes ${fixed(s1, 3)} and ${fixed(s2, 3)}. ` +
-    `The unit vector v₁ = ${pair(r.right[0])} is stretched most; v₂ = ${pair(r.right[1])}, perpendicular to it, least. ${area}${side} ${condition}`
+    `Rank ${r.rank}: the circle becomes ${shape} with half axes ${fixed(s1, 3)} and ${fixed(s2, 3)}. ` +
+    `v₁ = ${pair(r.right[0])} is stretched most, v₂ = ${pair(r.right[1])} least. ` +
+    `Determinant ${fixed(r.determinant, 3)}: areas times ${fixed(Math.abs(r.determinant), 3)}${turned}. ${condition}`
   );
 }
 
 function render({ model, el }) {
   const bind = binder(model);
-  const names = ["a, row 1, column 1", "b, row 1, column 2", "c, row 2, column 1", "d, row 2, column 2"];
+  const names = KEYS.map((key) => `entry ${key}`);
   const sliders = KEYS.map((key, i) => slider(names[i], { min: -MOST, max: MOST, step: 0.05 }, bind(key), (v) => fixed(v)));
   const size = { viewBox: "0 0 332 286", style: "flex:1 1 270px;min-width:0;max-width:27rem;font-size:12px" };
   const domain = make("svg", { ...size, role: "img" });
@@ -119,7 +120,7 @@ function render({ model, el }) {
     columnHandle(image, name, color, to, () => [model.get(x), model.get(y)], set(x, y)),
   );
   image.append(under, ...columns.map((column) => column.node));
-  const live = make("p", { "aria-live": "polite", style: "min-height:7.5em;margin-top:0.5rem" });
+  const live = make("p", { "aria-live": "polite", style: "min-height:clamp(5em, 15em - 8vw, 11em);margin-top:0.5rem" });
   const table = dataTable("The parts of A = U S Vᵀ", ["", "first", "second"]);
   const angles = Array.from({ length: 121 }, (_, i) => (i * Math.PI) / 60);
   function update() {
@@ -127,7 +128,7 @@ function render({ model, el }) {
     const r = compute(Object.fromEntries(KEYS.map((key, i) => [key, A[i]])));
     sliders.forEach((one, i) => one.set(A[i]));
     columns.forEach((column) => column.draw());
-    live.textContent = say(A, r);
+    live.textContent = say(r);
     domain.setAttribute("aria-label", `The unit circle with v₁ at ${pair(r.right[0])} and v₂ at ${pair(r.right[1])}.`);
     const circle = angles.map((t) => [Math.cos(t), Math.sin(t)]);
     const [v, u] = [r.right, r.left];
@@ -153,7 +154,7 @@ function render({ model, el }) {
   const row = "display:flex;flex-wrap:wrap;gap:0.5rem 1.5rem";
   el.append(
     make("p", {}, make("strong", {}, "Question. "), "Make the ellipse a line segment while no entry of A is zero. What do the two columns (blue and orange, to drag) have in common then, and what is the determinant? And when is the ellipse a circle?"),
-    make("div", { style: row }, ...sliders.map((one) => one.box)),
+    make("div", { style: "display:grid;grid-template-columns:1fr 1fr;gap:0.25rem 1.5rem", role: "group", "aria-label": "The matrix A" }, ...sliders.map((one) => one.box)),
     make("div", { style: row }, domain, image),
     live,
     table.box,

@@ -60,7 +60,7 @@ class LinearMap(Explorable):
         "With JavaScript, four sliders or two dragged points set a matrix here, and two pictures "
         "show the unit circle, the ellipse that it becomes, and the singular vectors of both."
     )
-    heights = ("41rem", "74rem")
+    heights = ("43.5rem", "71rem")
     a = traitlets.Float(1.0).tag(sync=True)
     b = traitlets.Float(0.8).tag(sync=True)
     c = traitlets.Float(0.2).tag(sync=True)
