@@ -20,6 +20,8 @@ import parallel_traffic
 import pretraining_objectives
 import recurrent_copy
 import resnet_small_images
+import reward_hacking
+import scaling_laws
 from common import RESULTS
 
 READ = [
@@ -33,6 +35,8 @@ READ = [
     pretraining_objectives,
     recurrent_copy,
     resnet_small_images,
+    reward_hacking,
+    scaling_laws,
 ]
 
 
