@@ -24,6 +24,7 @@ PAGES = {
     "chapters/algorithms/modern-transformer.html": ["RopeAngles", "ExpertRouting"],
     "chapters/algorithms/tokenization.html": ["BpeMerges"],
     "chapters/algorithms/pretraining-objectives.html": ["MaskPredict"],
+    "chapters/algorithms/alignment.html": ["KlReward"],
     "chapters/math/optimization.html": ["StepSize"],
     "chapters/math/attention.html": ["OnlineSoftmax"],
     "chapters/math/generalization.html": ["DegreeNoise"],
