@@ -46,7 +46,7 @@ const many = (v) => (v < 1e6 ? whole(v) : v < 1e18 ? words(v) : power10(v));
 function drawCurves(svg, result, label) {
   const [small, , large] = result.best_losses;
   const span = small - large;
-  const range = [large - 0.15 * span, small + 1.1 * span];
+  const range = [large - 0.4 * span, small + 1.1 * span];
   const ticks = [0, 1, 2, 3, 4].map((i) => range[0] + ((range[1] - range[0]) * i) / 4);
   const digits = span < 0.2 ? 3 : 2;
   const { x, y, parts, inside } = axesFrame([-1, 4], range, [], ticks.map((v) => [v, v.toFixed(digits)]), "tokens per parameter, D / N", "loss, nats a token");
@@ -54,7 +54,7 @@ function drawCurves(svg, result, label) {
   names.forEach((name, i) => {
     const line = { x1: x(i - 1), x2: x(i - 1), y1: y(range[1]), y2: y(range[0]), stroke: "currentColor", "stroke-opacity": 0.2 };
     parts.push(make("line", line));
-    parts.push(make("text", { x: x(i - 1), y: y(range[0]) + 16, "text-anchor": "middle", fill: "currentColor" }, name));
+    parts.push(make("text", { x: x(i - 1), y: y(range[0]) + 16, "text-anchor": i === 5 ? "end" : "middle", fill: "currentColor" }, name));
   });
   const looks = [[COLORS.purple, "5 3"], [COLORS.blue, ""], [COLORS.green, "2 2"]];
   const drawn = result.curves.flatMap((curve, i) => {
@@ -76,7 +76,7 @@ function drawCurves(svg, result, label) {
 function render({ model, el }) {
   const keys = ["log_compute", "log_ratio", "preset"];
   const bind = binder(model);
-  const svg = make("svg", { viewBox: "0 0 332 286", role: "img", style: "display:block;width:100%;max-width:34rem;font-size:12px" });
+  const svg = make("svg", { viewBox: "0 0 332 286", role: "img", style: "display:block;width:100%;max-width:27rem;font-size:12px" });
   const budget = slider("Compute C, operations", { min: 18, max: 26, step: 0.25 }, bind("log_compute"), (v) => power10(10 ** v));
   const ratio = slider("Tokens per parameter", { min: -1, max: 4, step: 0.05 }, bind("log_ratio"), (v) => n3(10 ** v));
   const titles = { Hoffmann: "Hoffmann et al. 2022, as printed", Unrounded: "The same before rounding", Besiroglu: "Besiroglu et al. 2024" };

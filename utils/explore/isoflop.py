@@ -85,7 +85,7 @@ class Isoflop(Explorable):
         "With JavaScript, a slider sets the compute budget here and another the tokens per "
         "parameter; a picture shows the loss, the best choice and what another one costs."
     )
-    heights = ("40rem", "52rem")
+    heights = ("47rem", "58rem")
     log_compute = traitlets.Float(23.75, min=18.0, max=26.0).tag(sync=True)
     log_ratio = traitlets.Float(3.0, min=-1.0, max=4.0).tag(sync=True)
     preset = traitlets.Enum(list(PRESETS), "Besiroglu").tag(sync=True)
