@@ -30,6 +30,7 @@ PAGES = {
     "chapters/math/generalization.html": ["DegreeNoise"],
     "chapters/math/arithmetic-of-scale.html": ["ParallelismPlanner"],
     "chapters/concepts/large-models.html": ["ScaleCalculator"],
+    "chapters/concepts/lifecycle.html": ["ThresholdCost"],
     "chapters/concepts/scaling-laws.html": ["Isoflop"],
 }
 CASES = [(page, name) for page, names in PAGES.items() for name in names]

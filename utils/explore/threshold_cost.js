@@ -52,7 +52,7 @@ function drawScores(svg, { scores, labels, threshold }, label) {
   });
   const line = make("line", { x1: x(threshold), x2: x(threshold), y1: y(0), y2: y(1), stroke: "currentColor", "stroke-width": 2 });
   const names = bands.map(([, name], i) =>
-    make("text", { x: 52, y: i ? 40 : 150, style: `fill:${i ? COLORS.orange : COLORS.blue}` }, name));
+    make("text", { x: 120, y: i ? 40 : 150, style: `fill:${i ? COLORS.orange : COLORS.blue}` }, name));
   svg.setAttribute("aria-label", `Scores of both classes and the threshold. ${label}`);
   svg.replaceChildren(...parts, inside(...dots, line), ...names);
 }
@@ -89,7 +89,7 @@ function render({ model, el }) {
   const [picture, costs] = [make("svg", size), make("svg", size)];
   const threshold = slider("Threshold, as log-odds", { min: -REACH, max: REACH, step: STEP }, bind("threshold"), (v) => v.toFixed(2).replace("-", "−"));
   const miss = slider("Cost of a miss (a false alarm costs 1)", { min: 1, max: 50, step: 1 }, bind("miss_cost"));
-  const live = make("p", { "aria-live": "polite", style: "min-height:7.6em;margin-top:0.5rem" });
+  const live = make("p", { "aria-live": "polite", style: "min-height:9.4em;margin-top:0.5rem" });
   const confusion = matrix();
   const table = dataTable("Cost by threshold", ["threshold", "probability", "missed", "false alarms", "cost for 100"]);
   const n = (v) => Number(v.toPrecision(3)).toString().replace("-", "−");

@@ -69,7 +69,7 @@ class ThresholdCost(Explorable):
         "With JavaScript, sliders move a decision threshold and the cost of a miss here, and two "
         "pictures show the scores of both classes and the cost against the threshold."
     )
-    heights = ("44rem", "70rem")
+    heights = ("49.5rem", "77.5rem")
     scores = traitlets.List(traitlets.Float()).tag(sync=True)
     labels = traitlets.List(traitlets.Int()).tag(sync=True)
     threshold = traitlets.Float(0.0).tag(sync=True)
