@@ -15,7 +15,7 @@ CONTENT = "chapters/math/probability-losses.html"
 GENERATED = {"genindex.html", "search.html", "prf-prf.html"}
 VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 MAX_BYTES, MAX_REQUESTS, MAX_SHIFT = 250_000, 35, 0.02
-# Too heavy by 8 KB, and a shift of its picture on a slow machine: to be mended, no model for others.
+# Too heavy by 8 KB, and a shift of its picture on a slow machine; to be mended.
 TO_MEND = {"chapters/math/optimization.html", "chapters/math/linear-algebra.html"}
 COMPRESSED = {".png", ".woff2"}
 SHIFT = """() => new Promise((resolve) => {
