@@ -15,8 +15,6 @@ CONTENT = "chapters/math/probability-losses.html"
 GENERATED = {"genindex.html", "search.html", "prf-prf.html"}
 VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 MAX_BYTES, MAX_REQUESTS, MAX_SHIFT = 250_000, 35, 0.02
-# Too heavy by 8 KB, and a shift of its picture on a slow machine; to be mended.
-TO_MEND = {"chapters/math/optimization.html", "chapters/math/linear-algebra.html"}
 COMPRESSED = {".png", ".woff2"}
 SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
@@ -188,7 +186,7 @@ def test_pages_are_light_and_keep_their_place_while_they_load(book, view):
         shift = page.evaluate(SHIFT)
         if size > MAX_BYTES or len(files) > MAX_REQUESTS or shift > MAX_SHIFT:
             heavy.append(f"{name}: {size:,} bytes, {len(files)} requests, shift {shift:.3f}")
-    assert [row for row in heavy if row.split(":")[0] not in TO_MEND] == []
+    assert heavy == []
 
 
 def test_search_finds_text_code_and_names_of_formulas(book, view):

@@ -68,7 +68,7 @@ class StepSize(Explorable):
         "With JavaScript, sliders set step size, curvature and momentum here, and two pictures "
         "show the path of gradient descent in a valley and its loss step by step."
     )
-    heights = ("37rem", "66rem")
+    heights = ("37.5rem", "72.5rem")
     rate = traitlets.Float(0.15).tag(sync=True)
     curvature = traitlets.Float(10.0, min=1.0).tag(sync=True)
     momentum = traitlets.Float(0.0, min=0.0, max=0.99).tag(sync=True)
