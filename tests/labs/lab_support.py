@@ -20,14 +20,16 @@ def solved(name: str) -> dict:
     return namespace
 
 
-def reports(name: str, namespace: dict, task_id: str, seed: int) -> Report:
-    """The report of one task on what stands in `namespace`."""
+def reports(name: str, namespace: dict, task_id: str, seed: int, limit: float = 5.0) -> Report:
+    """The report of one task on what stands in `namespace`; a call may take `limit` seconds."""
     task = lab(name)[task_id]
-    learner = LocalLearner(namespace, name, task.forbidden, limit=min(task.seconds, 5.0))
+    learner = LocalLearner(namespace, name, task.forbidden, limit=min(task.seconds, limit))
     return task.check(learner, task_rng(task_id, seed))
 
 
-def refusals(name: str, right: dict, task_id: str, wrong: dict, seeds=range(3)) -> dict:
+def refusals(
+    name: str, right: dict, task_id: str, wrong: dict, seeds=range(3), limit: float = 5.0
+) -> dict:
     """For each wrong answer (slug to changed names) the mistake that was found, at any seed.
 
     Also demands that each wrong answer is refused with a sentence or a comparison of its own
@@ -37,7 +39,7 @@ def refusals(name: str, right: dict, task_id: str, wrong: dict, seeds=range(3)) 
     for slug, changed in wrong.items():
         all_found = set()
         for seed in seeds:
-            report = reports(name, right | changed, task_id, seed)
+            report = reports(name, right | changed, task_id, seed, limit)
             assert not report.passed, f"{task_id}: {slug} was accepted (seed {seed})"
             assert report.came and report.expected and len(report.hints) >= 2
             all_found.add(report.mistake)

@@ -34,10 +34,10 @@ def test_wrong_answers_are_named(task, name, wrong):
 
 @pytest.mark.parametrize("slug", SLOW)
 def test_slow_and_greedy_trainings_are_named(slug):
-    found = refusals("tokenization", RIGHT, "fast", {slug: {"train_fast": SLOW[slug]}}, seeds=[0])
-    # How slow decides between the names, and on a busy machine a single time may tip it; on a
-    # slow one the limit of the task comes first.
-    names = {slug} if slug == "memory" else {"recounts", "too-slow", "timed-out"}
+    wrong = {slug: {"train_fast": SLOW[slug]}}
+    found = refusals("tokenization", RIGHT, "fast", wrong, seeds=[0], limit=LAB["fast"].seconds)
+    # How slow decides between two names, and on a busy machine a single time may tip it.
+    names = {slug} if slug == "memory" else {"recounts", "too-slow"}
     assert found[slug] in names
 
 
