@@ -46,6 +46,14 @@ def test_no_page_asks_another_host_or_raises_an_error(book, view):
     assert errors == []
 
 
+def test_the_theme_brings_no_glyphs_of_an_icon_font(book):
+    glyph = re.compile(r"\.fa-[\w-]+:{1,2}before\{content:\"")
+    sheets = sorted((book / "_static" / "styles").glob("*.css"))
+    assert any("pydata" in sheet.name for sheet in sheets)
+    assert [s.name for s in sheets if glyph.search(s.read_text(encoding="utf-8"))] == []
+    assert glyph.search('.fa-x:before{content:"\\f00d"}')  # so that the pattern can find one
+
+
 # What axe need not look at, for minutes: the drawn half of a formula, which is hidden from screen
 # readers and has the color of the text around it (its MathML half stays), and all colored words of
 # the code but the first of each color.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from utils.check.core import Report, lab, task_rng
@@ -47,6 +48,22 @@ def refusals(
         messages[slug] = report.sentence or report.came
     assert len(set(messages.values())) == len(messages), messages
     return found
+
+
+def assert_styles_pass(name: str, right: dict, styles: list[dict], task_id: str, seed: int) -> None:
+    """The solution passes, and each other style of a right answer, of which there are some."""
+    assert len(styles) >= 1
+    for other in [{}, *styles]:
+        report = reports(name, right | other, task_id, seed)
+        assert report.passed, f"{other}\n{report}"
+
+
+def assert_five_wrong_answers(name: str, cases) -> None:
+    """Of the pairs (task, wrong answers by slug) every task of the lab has five or more."""
+    counts = Counter()
+    for task_id, wrong in cases:
+        counts[task_id] += len(wrong)
+    assert set(counts) == set(lab(name).ids()) and min(counts.values()) >= 5
 
 
 def assert_lab_scores(name: str, full: float) -> None:

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from lab_support import assert_lab_scores, refusals, reports, solved
+from lab_support import (
+    assert_five_wrong_answers,
+    assert_lab_scores,
+    assert_styles_pass,
+    refusals,
+    solved,
+)
 
 from utils.check.core import lab
 
@@ -123,10 +129,7 @@ OTHER_STYLES = {
 @pytest.mark.parametrize("task", LAB.ids())
 @pytest.mark.parametrize("seed", range(4))
 def test_right_answers_pass(task, seed):
-    assert len(OTHER_STYLES[task]) >= 1
-    for other in [{}, *OTHER_STYLES[task]]:
-        report = reports(NAME, RIGHT | other, task, seed)
-        assert report.passed, f"{other}\n{report}"
+    assert_styles_pass(NAME, RIGHT, OTHER_STYLES[task], task, seed)
 
 
 # --- wrong answers --------------------------------------------------------------------------
@@ -376,10 +379,7 @@ def test_wrong_answers_are_named(task, wrong):
 
 
 def test_every_check_tells_five_wrong_answers_apart():
-    counts = {}
-    for task, wrong in CASES:
-        counts[task] = counts.get(task, 0) + len(wrong)
-    assert set(counts) == set(LAB.ids()) and min(counts.values()) >= 5
+    assert_five_wrong_answers(NAME, CASES)
 
 
 def test_scores():

@@ -3,7 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from lab_support import assert_lab_scores, refusals, reports, solved
+from lab_support import (
+    assert_five_wrong_answers,
+    assert_lab_scores,
+    assert_styles_pass,
+    refusals,
+    solved,
+)
 
 from utils.check.core import lab
 
@@ -85,10 +91,7 @@ OTHER_STYLES = {
 @pytest.mark.parametrize("task", LAB.ids())
 @pytest.mark.parametrize("seed", range(5))
 def test_right_answers_pass(task, seed):
-    assert len(OTHER_STYLES[task]) >= 1
-    for other in [{}, *OTHER_STYLES[task]]:
-        report = reports("differentiation", RIGHT | other, task, seed)
-        assert report.passed, f"{other}\n{report}"
+    assert_styles_pass("differentiation", RIGHT, OTHER_STYLES[task], task, seed)
 
 
 # --- wrong answers --------------------------------------------------------------------------
@@ -271,10 +274,7 @@ def test_wrong_answers_are_named(task, wrong):
 
 
 def test_every_check_tells_five_wrong_answers_apart():
-    counts = {}
-    for task, wrong in CASES:
-        counts[task] = counts.get(task, 0) + len(wrong)
-    assert set(counts) == set(LAB.ids()) and min(counts.values()) >= 5
+    assert_five_wrong_answers("differentiation", CASES)
 
 
 def test_scores():

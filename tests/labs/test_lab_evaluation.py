@@ -6,7 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from lab_support import assert_lab_scores, refusals, reports, solved
+from lab_support import (
+    assert_five_wrong_answers,
+    assert_lab_scores,
+    assert_styles_pass,
+    refusals,
+    solved,
+)
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
@@ -132,10 +138,7 @@ OTHER_STYLES = {
 @pytest.mark.parametrize("task", LAB.ids())
 @pytest.mark.parametrize("seed", range(5))
 def test_right_answers_pass(task, seed):
-    assert len(OTHER_STYLES[task]) >= 1
-    for other in [{}, *OTHER_STYLES[task]]:
-        found = reports("evaluation", RIGHT | other, task, seed)
-        assert found.passed, f"{other}\n{found}"
+    assert_styles_pass("evaluation", RIGHT, OTHER_STYLES[task], task, seed)
 
 
 # --- wrong answers --------------------------------------------------------------------------
@@ -412,10 +415,7 @@ def test_wrong_answers_are_named(task, wrong):
 
 
 def test_every_check_tells_five_wrong_answers_apart():
-    counts = {}
-    for task, wrong in cases():
-        counts[task] = counts.get(task, 0) + len(wrong)
-    assert set(counts) == set(LAB.ids()) and min(counts.values()) >= 5
+    assert_five_wrong_answers("evaluation", cases())
 
 
 def test_scores():
